@@ -1,0 +1,38 @@
+/** IP prefixes as canonical text, host bits cleared: `10.0.0.0/24`, `fd00::/64`. */
+import { type Address, addressBytes, addressFromBytes, type Family, familyOf, parseAddress } from './address.ts';
+
+export type Prefix = string & { readonly __prefix: true };
+
+/** `address/length`; host bits are cleared, as the cmdlets do. */
+export function parsePrefix(text: string): Prefix | undefined {
+  const m = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  const address = m && parseAddress(m[1]!);
+  const length = Number(m?.[2]);
+  if (!address || length > (familyOf(address) === 4 ? 32 : 128)) return undefined;
+  return prefixOf(address, length);
+}
+
+/** The prefix of the given length that holds the address. */
+export function prefixOf(address: Address, length: number): Prefix {
+  const b = addressBytes(address);
+  for (let i = 0; i < b.length; i++) b[i]! &= 0xff << (8 - Math.min(8, Math.max(0, length - 8 * i)));
+  return `${addressFromBytes(b)}/${length}` as Prefix;
+}
+
+export const networkOf = (p: Prefix): Address => p.slice(0, p.indexOf('/')) as Address;
+export const lengthOf = (p: Prefix): number => Number(p.slice(p.indexOf('/') + 1));
+export const prefixFamily = (p: Prefix): Family => familyOf(networkOf(p));
+export const isDefault = (p: Prefix): boolean => lengthOf(p) === 0;
+
+export const contains = (p: Prefix, a: Address): boolean =>
+  prefixFamily(p) === familyOf(a) && prefixOf(a, lengthOf(p)) === p;
+
+export const overlaps = (a: Prefix, b: Prefix): boolean =>
+  lengthOf(a) <= lengthOf(b) ? contains(a, networkOf(b)) : contains(b, networkOf(a));
+
+/** The `.1` of a virtual subnet: network address + 1, reserved for the distributed router (R-ENC-4). */
+export function routerOf(p: Prefix): Address {
+  const b = addressBytes(networkOf(p));
+  b[b.length - 1]! |= 1;
+  return addressFromBytes(b);
+}

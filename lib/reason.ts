@@ -1,0 +1,143 @@
+/**
+ * Concept 5, the closed list of reasons. Numbers are an interface: they appear in eBPF maps, metrics, JSON and documents, so a
+ * number is never reused or moved. `bpf/reason.h` and `docs/reasons.md` are generated from this file (`npm run docs`).
+ */
+export type ReasonArea = 'packet' | 'config' | 'op' | 'ike';
+
+export interface Reason {
+  readonly number: number;
+  readonly name: string; // SCREAMING_SNAKE in C as HNV_<name>, the same text in metrics and JSON
+  readonly area: ReasonArea;
+  readonly meaning: string;
+  readonly cure: string; // what the operator can do
+}
+
+const reason = (number: number, area: ReasonArea, name: string, meaning: string, cure: string): Reason => ({
+  number,
+  name,
+  area,
+  meaning,
+  cure,
+});
+
+/** Packet drops: 1 … 255, counted by the data plane per routing domain. */
+export const PACKET_REASONS: readonly Reason[] = [
+  reason(
+    1,
+    'packet',
+    'TRUNCATED',
+    'The frame ends before its headers do.',
+    'Look for a broken sender; capture on the port or the provider wire.',
+  ),
+  reason(
+    2,
+    'packet',
+    'UNKNOWN_PORT',
+    'A frame came from a port that has no virtual subnet.',
+    'Map the port to a virtual subnet, or detach it.',
+  ),
+  reason(
+    3,
+    'packet',
+    'SPOOFED_MAC',
+    'The source MAC is not the one of the port.',
+    'The VM uses a foreign MAC; correct the port or the VM.',
+  ),
+  reason(
+    4,
+    'packet',
+    'SPOOFED_CA',
+    'The source address is not one of the port, by the lookup records.',
+    'Add a lookup record for the address, or correct the VM.',
+  ),
+  reason(
+    5,
+    'packet',
+    'INNER_VLAN',
+    'The tenant frame carries an 802.1Q tag (RFC 7637 §3.3).',
+    'Remove the VLAN inside the VM.',
+  ),
+  reason(
+    6,
+    'packet',
+    'NESTED',
+    'A tenant sends NVGRE or VXLAN of its own towards the provider, or a decapsulated frame holds another.',
+    'Tenants cannot nest the overlay.',
+  ),
+  reason(
+    7,
+    'packet',
+    'NO_RECORD',
+    'No lookup record for the destination customer address.',
+    'Add NetVirtualizationLookupRecord for it.',
+  ),
+  reason(
+    8,
+    'packet',
+    'NO_ROUTE',
+    'No customer route of the VM network covers the destination.',
+    'Add NetVirtualizationCustomerRoute.',
+  ),
+  reason(9, 'packet', 'TTL_EXCEEDED', 'The TTL ended at the distributed router.', 'Look for a routing loop.'),
+  reason(10, 'packet', 'ETHERTYPE', 'The overlay does not carry this EtherType.', 'Use IPv4.'),
+  reason(11, 'packet', 'MULTICAST', 'Broadcast or multicast that the overlay does not carry.', 'Use unicast.'),
+  reason(
+    12,
+    'packet',
+    'UNKNOWN_PA',
+    'NVGRE from a provider address that no lookup record names.',
+    'If it is a host of yours, add its lookup records; else find out who sends.',
+  ),
+  reason(
+    13,
+    'packet',
+    'FOREIGN_PA',
+    'NVGRE from a known provider address that has no record in the VM network of this VSID.',
+    'The sender claims a VSID that is not its own.',
+  ),
+  reason(
+    14,
+    'packet',
+    'UNKNOWN_VSID',
+    'The VSID is in no VM network here, or reserved.',
+    'Add the virtual subnet, or correct the sender.',
+  ),
+  reason(
+    15,
+    'packet',
+    'BAD_GRE',
+    'GRE that is not NVGRE: flags, version or protocol are wrong (RFC 7637 §3.2).',
+    'Only NVGRE is accepted on the provider wire.',
+  ),
+  reason(
+    16,
+    'packet',
+    'NOT_LOCAL',
+    'A decapsulated frame is for no port of this machine.',
+    'The sender holds an old lookup record; check the record of the destination.',
+  ),
+  reason(
+    17,
+    'packet',
+    'FRAGMENTED_OUTER',
+    'The outer packet is a fragment.',
+    "Raise the MTU of the provider network by 42 or lower the VMs' (RFC 7637 §4).",
+  ),
+  reason(
+    18,
+    'packet',
+    'TOO_BIG',
+    'The frame does not fit the provider path after encapsulation.',
+    'Raise the MTU of the provider network.',
+  ),
+  reason(
+    19,
+    'packet',
+    'ADJUST_FAILED',
+    'The kernel could not make or remove room for the outer header.',
+    'Memory pressure; look at the kernel log.',
+  ),
+];
+
+export const reasonName = (number: number): string =>
+  PACKET_REASONS.find((r) => r.number === number)?.name ?? `REASON_${number}`;
