@@ -1,0 +1,132 @@
+/**
+ * The kernel resources of one compartment: namespace, interfaces, addresses, routes (R-CMP-1…5, R-S2S-3). The overlay's map
+ * entries and charon's connections are added by their own features.
+ */
+import type { Prefix } from '../lib/prefix.ts';
+import type { Compartment, StaticRoute } from './compartment.ts';
+import { netnsOf, portOf, type Slot } from './numbers.ts';
+import type { AnyResource, Netns, Resource, Specs } from './resource.ts';
+
+/**
+ * Metric of the unreachable routes that end every path a compartment must not fall out of: lowest preference the kernel has
+ * below its own 0xffffffff, so any configured or learned route wins.
+ */
+export const GUARD_METRIC = 0xfffffff0;
+
+/** Room for ESP over IPv4 or IPv6 with NAT-T inside 1500 bytes; measured maxima are 1446, 1438 and 1426. */
+export const XFRM_MTU = 1400;
+
+const COMPARTMENT_SYSCTLS: Readonly<Record<string, string>> = {
+  'net.ipv4.ip_forward': '1',
+  'net.ipv6.conf.all.forwarding': '1',
+  // A tenant's two sites may both reach a prefix: asymmetric paths are legal inside a compartment.
+  'net.ipv4.conf.all.rp_filter': '0',
+  'net.ipv4.conf.default.rp_filter': '0',
+  'net.ipv4.conf.all.accept_redirects': '0',
+  'net.ipv4.conf.default.accept_redirects': '0',
+  'net.ipv4.conf.all.send_redirects': '0',
+  'net.ipv4.conf.default.send_redirects': '0',
+  'net.ipv4.conf.all.accept_source_route': '0',
+  'net.ipv6.conf.all.accept_ra': '0',
+  'net.ipv6.conf.default.accept_ra': '0',
+  'net.ipv6.conf.all.accept_redirects': '0',
+  'net.ipv6.conf.default.accept_redirects': '0',
+};
+
+/** The default compartment never forwards: what is not IKE, ESP or NVGRE for us ends there. */
+const DEFAULT_SYSCTLS: Readonly<Record<string, string>> = {
+  'net.ipv4.ip_forward': '0',
+  'net.ipv6.conf.all.forwarding': '0',
+  // An address is answered for only on its own NIC: no tenant port learns of the public or provider address.
+  'net.ipv4.conf.all.arp_ignore': '1',
+};
+
+/** Every sysctl that we set anywhere: what the hand must read back. */
+export const SYSCTLS: readonly string[] = [
+  ...new Set([...Object.keys(COMPARTMENT_SYSCTLS), ...Object.keys(DEFAULT_SYSCTLS)]),
+];
+
+export const sysctlResources = (slot: Slot, netns: Netns): readonly AnyResource[] =>
+  Object.entries(netns === '' ? DEFAULT_SYSCTLS : COMPARTMENT_SYSCTLS).map(([name, value]) => ({
+    kind: 'sysctl',
+    key: `${netns} ${name}`,
+    slot,
+    spec: { netns, name, value },
+  }));
+
+export interface CompartmentState {
+  readonly slot: Slot;
+  /** Names of S2S interfaces whose tunnel is up. */
+  readonly up: ReadonlySet<string>;
+  ifId(name: string): number;
+  /** MTU of the provider path less the overlay's header, bytes. */
+  readonly innerMtu: number;
+}
+
+export function routeResource(slot: Slot, spec: Specs['route']): Resource<'route'> {
+  return { kind: 'route', key: `${spec.netns} ${spec.prefix} ${spec.metric}`, slot, spec };
+}
+
+export function addressResource(slot: Slot, spec: Specs['address']): Resource<'address'> {
+  return { kind: 'address', key: `${spec.netns} ${spec.device} ${spec.address}/${spec.prefixLength}`, slot, spec };
+}
+
+const guard = (slot: Slot, netns: Netns, prefix: Prefix): AnyResource =>
+  routeResource(slot, { netns, prefix, metric: GUARD_METRIC, type: 'unreachable' });
+
+const staticRoute = (slot: Slot, netns: Netns, r: StaticRoute): AnyResource =>
+  routeResource(slot, {
+    netns,
+    prefix: r.destinationPrefix,
+    metric: r.metric,
+    type: 'unicast',
+    device: r.interfaceAlias,
+    ...(r.nextHop && { nextHop: r.nextHop }),
+  });
+
+export function compartmentResources(c: Compartment, state: CompartmentState): readonly AnyResource[] {
+  const { slot, up } = state;
+  const netns = netnsOf(slot);
+  const usable = (alias: string) => c.internalInterfaces.some((i) => i.name === alias) || up.has(alias);
+  const guarded = new Set(
+    ['0.0.0.0/0' as Prefix, '::/0' as Prefix].concat(c.s2sInterfaces.flatMap((i) => i.subnets.map((s) => s.prefix))),
+  );
+  const routes = new Map<string, AnyResource>();
+  for (const r of c.routes.filter((x) => usable(x.interfaceAlias))) {
+    const resource = staticRoute(slot, netns, r);
+    routes.set(resource.key, resource);
+  }
+  for (const i of c.s2sInterfaces.filter((x) => up.has(x.name)))
+    for (const { prefix, metric } of i.subnets) {
+      const resource = routeResource(slot, { netns, prefix, metric, type: 'unicast', device: i.name });
+      // Two tunnels with the same prefix and metric: the first configured carries it, the other takes over when it falls.
+      if (!routes.has(resource.key)) routes.set(resource.key, resource);
+    }
+  return [
+    { kind: 'netns', key: netns, slot, spec: {}, label: `compartment ${slot} ${c.routingDomain}` },
+    ...sysctlResources(slot, netns),
+    ...c.internalInterfaces.map(
+      (i, index): AnyResource => ({
+        kind: 'veth',
+        key: portOf(slot, index),
+        slot,
+        spec: { netns, port: portOf(slot, index), name: i.name, mac: i.mac, mtu: state.innerMtu },
+        label: `interface ${c.routingDomain}/${i.name}`,
+      }),
+    ),
+    ...c.s2sInterfaces.map(
+      (i): AnyResource => ({
+        kind: 'xfrm',
+        key: i.name,
+        slot,
+        spec: { netns, name: i.name, ifId: state.ifId(i.name), mtu: XFRM_MTU, up: up.has(i.name) },
+        label: `interface ${c.routingDomain}/${i.name}`,
+      }),
+    ),
+    ...c.internalInterfaces.flatMap((i) =>
+      i.addresses.map((a) => addressResource(slot, { netns, device: i.name, ...a })),
+    ),
+    ...[...guarded].map((prefix) => guard(slot, netns, prefix)),
+    ...routes.values(),
+  ];
+}

@@ -1,0 +1,66 @@
+/**
+ * Concept 3: `plan(desired, actual)` is the list of ops that makes actual the same as desired. Pure; `plan(x, x)` is empty.
+ * Ops come in the order in which they must run: deletes first (they free names, addresses and metrics), from the tunnels down
+ * to the namespaces, then the rest from the namespaces up.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { KINDS, type KindRule } from './kinds.ts';
+import type { AnyResource, Impact, Op, Verb } from './resource.ts';
+
+const identity = (r: AnyResource): string => `${r.kind} ${r.key}`;
+const rule = (r: AnyResource): KindRule => KINDS[r.kind] as KindRule;
+
+const op = (verb: Verb, resource: AnyResource, from?: AnyResource): Op => ({
+  verb,
+  resource,
+  impact: rule(resource).impact[verb],
+  ...(from && { from }),
+});
+
+/** Update when only fields differ that the kind can change in place, else replace. */
+function change(want: AnyResource, have: AnyResource): Op | undefined {
+  const a = want.spec as Record<string, unknown>;
+  const b = have.spec as Record<string, unknown>;
+  const differing = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter(
+    (field) => !isDeepStrictEqual(a[field], b[field]),
+  );
+  if (differing.length === 0) return undefined;
+  const mutable = rule(want).mutable as readonly string[];
+  return op(differing.every((field) => mutable.includes(field)) ? 'update' : 'replace', want, have);
+}
+
+/** Throws when two desired resources share an identity: that is a fault of this program, never of the operator. */
+export function plan(desired: readonly AnyResource[], actual: readonly AnyResource[]): readonly Op[] {
+  const wanted = new Map<string, AnyResource>();
+  for (const r of desired) {
+    if (wanted.has(identity(r))) throw new Error(`two desired resources are ${identity(r)}`);
+    wanted.set(identity(r), r);
+  }
+  const present = new Map(actual.map((r) => [identity(r), r]));
+
+  const gone = actual.filter((r) => !wanted.has(identity(r)));
+  const dying = new Set(gone.filter((r) => r.kind === 'netns').map((r) => r.key));
+  const deletes = gone
+    .filter((r) => !(rule(r).insideNetns && dying.has((r.spec as { netns?: string }).netns ?? '')))
+    .map((r) => op('delete', r))
+    .sort((a, b) => rule(b.resource).rank - rule(a.resource).rank);
+
+  const makes = [...wanted.values()]
+    .map((want) => {
+      const have = present.get(identity(want));
+      return have ? change(want, have) : op('create', want);
+    })
+    .filter((o) => o !== undefined)
+    .sort((a, b) => rule(a.resource).rank - rule(b.resource).rank);
+  return [...deletes, ...makes];
+}
+
+const GRAVITY: readonly Impact[] = ['none', 'flow', 'session'];
+
+/** The gravest impact among the ops. */
+export const worstImpact = (ops: readonly Op[]): Impact =>
+  ops.reduce<Impact>((worst, o) => (GRAVITY.indexOf(o.impact) > GRAVITY.indexOf(worst) ? o.impact : worst), 'none');
+
+/** One line for people: `update route c2 10.1.0.0/24 100 (flow)`. */
+export const describeOp = (o: Op): string =>
+  `${o.verb} ${o.resource.label ?? identity(o.resource)}${o.impact === 'none' ? '' : ` (${o.impact})`}`;
