@@ -1,0 +1,11 @@
+/** Concept 4: something that happened outside. An event only says where to look; the loop reads the truth itself. */
+import type { Slot } from '../compartments/numbers.ts';
+
+export type Event =
+  | { readonly type: 'tunnels-changed'; readonly interfaces: readonly string[] }
+  /** charon is back with nothing loaded. */
+  | { readonly type: 'charon-back' }
+  /** A slot's last reconcile failed; look again. */
+  | { readonly type: 'retry'; readonly slot: Slot }
+  /** The regular full look, which also finds what somebody else changed. */
+  | { readonly type: 'resync' };

@@ -1,0 +1,210 @@
+/**
+ * The gateway: the configuration in force, the loop that keeps reality the same, and the operator's plan and apply (R-OPS-1,
+ * R-OPS-2). Everything that touches the system is given to it.
+ *
+ * One thing happens at a time: an apply, a plan or a reconcile never sees another's half-way state.
+ */
+import type { Logger } from 'pino';
+import type { GatewayConfig } from '../compartments/compartment.ts';
+import { describeOp, plan } from '../compartments/plan.ts';
+import { type Outcome, observe, reconcile, type Scope } from '../compartments/reconcile.ts';
+import type { AnyResource, Hand, Op } from '../compartments/resource.ts';
+import { assignSlots, EMPTY_SLOTS, type SlotTable, slotOf } from '../compartments/slots.ts';
+import type { ConfigError } from '../config/error.ts';
+import type { Result } from '../lib/result.ts';
+import { err, ok } from '../lib/result.ts';
+import type { Event } from './event.ts';
+import { changedSlots, type Running, routingDomainOf, type Source } from './running.ts';
+
+/** What the gateway keeps on disk. */
+export interface Store {
+  readonly slots: SlotTable;
+  saveSlots(table: SlotTable): void;
+  saveRunning(source: Source): void;
+}
+
+/** The tunnels: told which interfaces there are, asked which are up. */
+export interface Tunnels {
+  setInterfaces(running: Running): void;
+  up(): ReadonlySet<string>;
+}
+
+export interface Parts {
+  readonly hands: readonly Hand[];
+  readonly tunnels: Tunnels;
+  readonly store: Store;
+  readonly log: Logger;
+  /** Reads and checks a configuration file. */
+  load(source: Source): Result<GatewayConfig, readonly ConfigError[]>;
+  /** Every resource of a slot, or of all, as they must be now. */
+  desired(running: Running, up: ReadonlySet<string>, scope: Scope): readonly AnyResource[];
+  /** Calls back later with an event. */
+  later(event: Event, milliseconds: number): void;
+}
+
+export interface FailedOp {
+  readonly op: string;
+  readonly routingDomain: string;
+  readonly error: string;
+}
+
+export type Refusal =
+  | { readonly code: 'CONFIG'; readonly errors: readonly ConfigError[] }
+  /** The system refused some ops; everything was put back as it was. */
+  | { readonly code: 'FAILED'; readonly failures: readonly FailedOp[] };
+
+const RETRY_MS = 5000;
+
+export class Gateway {
+  readonly #parts: Parts;
+  #running: Running | undefined;
+  #table: SlotTable;
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #dirty = new Set<Scope>();
+  #woken = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#table = parts.store.slots ?? EMPTY_SLOTS;
+  }
+
+  get running(): Running | undefined {
+    return this.#running;
+  }
+
+  /** Start-up: takes the configuration, adopts what runs, changes only what differs. */
+  start(source: Source): Promise<Result<readonly Op[], Refusal>> {
+    return this.#exclusive(async () => {
+      const candidate = this.#candidate(source);
+      if (!candidate.ok) return candidate;
+      this.#running = candidate.value;
+      this.#parts.tunnels.setInterfaces(candidate.value);
+      const outcome = await this.#reconcile('all');
+      return outcome.settled ? ok(outcome.done) : err(this.#failed(outcome));
+    });
+  }
+
+  /** The ops that `apply` would carry out, without carrying them out. */
+  plan(source: Source): Promise<Result<readonly Op[], Refusal>> {
+    return this.#exclusive(async () => {
+      const candidate = this.#candidate(source);
+      if (!candidate.ok) return candidate;
+      const actual = await observe(this.#parts.hands, 'all');
+      return ok(plan(this.#parts.desired(candidate.value, this.#parts.tunnels.up(), 'all'), actual));
+    });
+  }
+
+  /** All or nothing: when the system refuses an op, the configuration that was in force is put back (R-OPS-1). */
+  apply(source: Source): Promise<Result<readonly Op[], Refusal>> {
+    return this.#exclusive(async () => {
+      const candidate = this.#candidate(source);
+      if (!candidate.ok) return candidate;
+      const before = this.#running;
+      const scopes = this.#scopes(before?.config, candidate.value);
+      this.#running = candidate.value;
+      const outcome = await this.#reconcileEach(scopes);
+      if (!outcome.settled) {
+        const refusal = this.#failed(outcome);
+        this.#parts.log.error({ failures: refusal.failures }, 'apply failed, putting the former configuration back');
+        this.#running = before;
+        if (before) await this.#reconcileEach(scopes);
+        return err(refusal);
+      }
+      this.#parts.store.saveRunning(source);
+      this.#parts.tunnels.setInterfaces(candidate.value);
+      this.#parts.log.info({ ops: outcome.done.length, file: source.file }, 'configuration applied');
+      return ok(outcome.done);
+    });
+  }
+
+  /** Wakes the loop; events that arrive while it runs are gathered. */
+  notice(event: Event): void {
+    for (const scope of this.#scopesOf(event)) this.#dirty.add(scope);
+    if (this.#woken || this.#dirty.size === 0) return;
+    this.#woken = true;
+    void this.#exclusive(async () => {
+      this.#woken = false;
+      const scopes = this.#dirty.has('all') ? (['all'] as const) : [...this.#dirty];
+      this.#dirty.clear();
+      await this.#reconcileEach(scopes);
+    }).catch((error: unknown) => {
+      this.#parts.log.error({ err: error }, 'reality could not be read, nothing was changed');
+      this.#parts.later({ type: 'resync' }, RETRY_MS);
+    });
+  }
+
+  #scopesOf(event: Event): readonly Scope[] {
+    const running = this.#running;
+    if (!running) return [];
+    switch (event.type) {
+      case 'resync':
+      case 'charon-back':
+        return ['all'];
+      case 'retry':
+        return [event.slot];
+      case 'tunnels-changed':
+        return running.config.compartments
+          .filter((c) => c.s2sInterfaces.some((i) => event.interfaces.includes(i.name)))
+          .map((c) => slotOf(running.table, c.routingDomainId));
+    }
+  }
+
+  #candidate(source: Source): Result<Running, Refusal> {
+    const config = this.#parts.load(source);
+    if (!config.ok) return err({ code: 'CONFIG', errors: config.error });
+    const table = assignSlots(this.#table, config.value.compartments);
+    if (table.nextSlot !== this.#table.nextSlot || JSON.stringify(table) !== JSON.stringify(this.#table)) {
+      // Saved before use: a number that the kernel may have seen is never forgotten.
+      this.#parts.store.saveSlots(table);
+      this.#table = table;
+    }
+    return ok({ config: config.value, table, source });
+  }
+
+  #scopes(before: GatewayConfig | undefined, after: Running): readonly Scope[] {
+    const slots = changedSlots(before, after.config, after.table);
+    return slots === 'all' ? ['all'] : slots;
+  }
+
+  async #reconcileEach(scopes: readonly Scope[]): Promise<Outcome> {
+    const outcomes: Outcome[] = [];
+    for (const scope of scopes) outcomes.push(await this.#reconcile(scope));
+    return {
+      done: outcomes.flatMap((o) => o.done),
+      failures: outcomes.flatMap((o) => o.failures),
+      settled: outcomes.every((o) => o.settled),
+    };
+  }
+
+  async #reconcile(scope: Scope): Promise<Outcome> {
+    const { hands, tunnels, desired, log } = this.#parts;
+    const running = this.#running;
+    if (!running) return { done: [], failures: [], settled: true };
+    const outcome = await reconcile(hands, scope, () => desired(running, tunnels.up(), scope));
+    for (const op of outcome.done)
+      log.info({ routingDomain: routingDomainOf(running, op.resource.slot) }, describeOp(op));
+    for (const { op, error } of outcome.failures) {
+      const { slot } = op.resource;
+      log.error({ routingDomain: routingDomainOf(running, slot), err: error }, `failed: ${describeOp(op)}`);
+      this.#parts.later({ type: 'retry', slot }, RETRY_MS);
+    }
+    return outcome;
+  }
+
+  #failed(outcome: Outcome): Extract<Refusal, { code: 'FAILED' }> {
+    return {
+      code: 'FAILED',
+      failures: outcome.failures.map(({ op, error }) => ({
+        op: describeOp(op),
+        routingDomain: routingDomainOf(this.#running, op.resource.slot),
+        error: error.message,
+      })),
+    };
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work, work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}

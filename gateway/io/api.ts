@@ -1,0 +1,82 @@
+/**
+ * The gateway's API on a UNIX socket that only root can open: plan, apply, show. JSON in and out. The operator's file comes as
+ * text with its absolute path, because positions in errors and relative secret paths need it.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import fastify, { type FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { describeOp, worstImpact } from '../../compartments/plan.ts';
+import type { Op } from '../../compartments/resource.ts';
+import type { Result } from '../../lib/result.ts';
+import type { Gateway, Refusal } from '../gateway.ts';
+import { type Running, routingDomainOf } from '../running.ts';
+import type { Readings } from '../show/readings.ts';
+import { NOUNS, show } from '../show/show.ts';
+
+/** The loader refuses larger files as well; the transport allows for JSON escapes. */
+const BODY_LIMIT = 32 * 1024 * 1024;
+
+const Source = z.strictObject({
+  file: z.string().refine((f) => path.isAbsolute(f), 'must be an absolute path'),
+  text: z.string(),
+});
+
+const opRows = (running: Running | undefined, ops: readonly Op[]) => ({
+  impact: worstImpact(ops),
+  ops: ops.map((o) => ({
+    verb: o.verb,
+    kind: o.resource.kind,
+    key: o.resource.key,
+    routingDomain: routingDomainOf(running, o.resource.slot),
+    impact: o.impact,
+    text: describeOp(o),
+  })),
+});
+
+/** Starts to listen; the returned instance's `close()` ends it. A socket left by a dead process is taken over. */
+export async function serveApi(socket: string, gateway: Gateway, readings: Readings): Promise<FastifyInstance> {
+  const app = fastify({ bodyLimit: BODY_LIMIT });
+
+  const answer = (result: Result<readonly Op[], Refusal>) =>
+    result.ok
+      ? { status: 200, body: opRows(gateway.running, result.value) }
+      : { status: result.error.code === 'CONFIG' ? 422 : 500, body: result.error };
+
+  for (const verb of ['plan', 'apply'] as const)
+    app.post(`/v1/${verb}`, async (request, reply) => {
+      const source = Source.safeParse(request.body);
+      if (!source.success) return reply.code(400).send({ code: 'REQUEST', message: z.prettifyError(source.error) });
+      const { status, body } = answer(await gateway[verb](source.data));
+      return reply.code(status).send(body);
+    });
+
+  app.get('/v1/running', async (_request, reply) =>
+    gateway.running ? gateway.running.source : reply.code(409).send({ code: 'NOT_CONFIGURED' }),
+  );
+
+  app.get<{ Params: { noun: string }; Querystring: { routingDomain?: string } }>(
+    '/v1/show/:noun',
+    async (request, reply) => {
+      const { noun } = request.params;
+      if (!NOUNS.includes(noun))
+        return reply.code(404).send({ code: 'NO_NOUN', message: `show knows ${NOUNS.join(', ')}` });
+      const running = gateway.running;
+      if (!running)
+        return reply.code(409).send({ code: 'NOT_CONFIGURED', message: 'the gateway has no configuration yet' });
+      const { routingDomain } = request.query;
+      const rows = show(noun, running, readings, routingDomain);
+      return rows ?? reply.code(404).send({ code: 'NO_ROUTING_DOMAIN', message: `no routing domain ${routingDomain}` });
+    },
+  );
+
+  fs.mkdirSync(path.dirname(socket), { recursive: true });
+  fs.rmSync(socket, { force: true });
+  const mask = process.umask(0o177);
+  try {
+    await app.listen({ path: socket });
+  } finally {
+    process.umask(mask);
+  }
+  return app;
+}

@@ -1,0 +1,59 @@
+/** The configuration in force with its numbers, and what a change of it touches. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Compartment, GatewayConfig, RoutingDomainId } from '../compartments/compartment.ts';
+import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
+import { type SlotTable, slotOf } from '../compartments/slots.ts';
+
+/** The file as the operator gave it: relative secret paths are resolved from its folder. */
+export interface Source {
+  readonly file: string; // absolute path
+  readonly text: string;
+}
+
+export interface Running {
+  readonly config: GatewayConfig;
+  readonly table: SlotTable;
+  readonly source: Source;
+}
+
+/** A compartment as plain data with its secrets told, for comparison only. */
+const comparable = (c: Compartment): unknown => ({
+  ...c,
+  s2sInterfaces: c.s2sInterfaces.map((i) => ({ ...i, sharedSecret: i.sharedSecret.reveal() })),
+});
+
+const byId = (config: GatewayConfig): Map<RoutingDomainId, Compartment> =>
+  new Map(config.compartments.map((c) => [c.routingDomainId, c]));
+
+/**
+ * The slots that differ between two configurations; 'all' when what every compartment shares (NICs, provider addresses)
+ * differs. Both tables must be assigned; a slot keeps its number, so the new table serves for both.
+ */
+export function changedSlots(
+  before: GatewayConfig | undefined,
+  after: GatewayConfig,
+  table: SlotTable,
+): readonly Slot[] | 'all' {
+  if (!before) return 'all';
+  const { compartments: a, ...sharedBefore } = before;
+  const { compartments: b, ...sharedAfter } = after;
+  if (!isDeepStrictEqual(sharedBefore, sharedAfter)) return 'all';
+  const old = byId(before);
+  const now = byId(after);
+  const ids = new Set([...a, ...b].map((c) => c.routingDomainId));
+  return [...ids]
+    .filter((id) => {
+      const [x, y] = [old.get(id), now.get(id)];
+      return !x || !y || !isDeepStrictEqual(comparable(x), comparable(y));
+    })
+    .map((id) => slotOf(table, id));
+}
+
+/** Name of the routing domain of a slot, for logs and `show`; the default compartment's is ''. */
+export function routingDomainOf(running: Running | undefined, slot: Slot): string {
+  if (slot === DEFAULT_SLOT) return '';
+  return (
+    running?.config.compartments.find((c) => running.table.domains[c.routingDomainId]?.slot === slot)?.routingDomain ??
+    `compartment ${slot}`
+  );
+}

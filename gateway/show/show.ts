@@ -1,0 +1,174 @@
+/**
+ * `show NOUN`: every object of the gateway as rows whose columns are the cmdlets' property names (R-OPS-3). Pure over the
+ * configuration in force and the readings; the CLI prints them as a table or as JSON.
+ */
+import type { Compartment } from '../../compartments/compartment.ts';
+import { GUARD_METRIC } from '../../compartments/desired.ts';
+import { DEFAULT_SLOT, netnsOf, type Slot } from '../../compartments/numbers.ts';
+import { type Netns, PROTOCOL } from '../../compartments/resource.ts';
+import { slotOf } from '../../compartments/slots.ts';
+import { prefixFamily } from '../../lib/prefix.ts';
+import { PACKET_REASONS, reasonName } from '../../lib/reason.ts';
+import type { Row } from '../../lib/table.ts';
+import { type Running, routingDomainOf } from '../running.ts';
+import type { Readings, RouteReading } from './readings.ts';
+
+interface Place {
+  readonly routingDomain: string; // '' = the default compartment
+  readonly slot: Slot;
+  readonly netns: Netns;
+  readonly compartment?: Compartment;
+}
+
+const DEFAULT_PLACE: Place = { routingDomain: '', slot: DEFAULT_SLOT, netns: '' };
+
+function places(running: Running): readonly Place[] {
+  const tenants = running.config.compartments.map((compartment): Place => {
+    const slot = slotOf(running.table, compartment.routingDomainId);
+    return { routingDomain: compartment.routingDomain, slot, netns: netnsOf(slot), compartment };
+  });
+  return [DEFAULT_PLACE, ...tenants.sort((a, b) => a.slot - b.slot)];
+}
+
+const compartments = (place: Place): readonly Row[] => [
+  {
+    CompartmentId: place.slot,
+    CompartmentDescription: place.compartment?.routingDomain ?? 'Default Compartment',
+    CompartmentGuid: place.compartment?.routingDomainId ?? '',
+    Namespace: place.netns,
+  },
+];
+
+function interfaces(place: Place, running: Running, read: Readings): readonly Row[] {
+  const c = place.compartment;
+  const ours = c
+    ? [
+        ...c.internalInterfaces.map((i) => ({ alias: i.name, device: i.name, type: 'Internal', id: String(i.vsid) })),
+        ...c.s2sInterfaces.map((i) => ({ alias: i.name, device: i.name, type: 'S2S', id: i.destination as string })),
+      ]
+    : running.config.netAdapters.map((n) => ({
+        alias: n.interfaceAlias,
+        device: n.device,
+        type: n.role,
+        id: n.device,
+      }));
+  const links = new Map(read.links(place.netns).map((l) => [l.name, l]));
+  const addresses = read.addresses(place.netns);
+  return ours.map(({ alias, device, type, id }) => {
+    const link = links.get(device);
+    return {
+      RoutingDomain: place.routingDomain,
+      InterfaceAlias: alias,
+      Type: type,
+      IPAddress: addresses
+        .filter((a) => a.device === device && !a.address.startsWith('fe80:'))
+        .map((a) => `${a.address}/${a.prefixLength}`),
+      Status: link ? (link.up ? 'Up' : 'Down') : 'Missing',
+      // The virtual subnet, the tunnel's destination or the kernel's device.
+      Endpoint: id,
+      MacAddress: link?.mac ?? '',
+      NlMtu: link?.mtu ?? 0,
+      RxBytes: link?.rxBytes ?? 0,
+      TxBytes: link?.txBytes ?? 0,
+    };
+  });
+}
+
+/** The kernel's own protocol number for routes that come with an address. */
+const RTPROT_KERNEL = 2;
+
+const protocolName = (r: RouteReading): string =>
+  r.protocol === RTPROT_KERNEL
+    ? 'Local'
+    : r.protocol === PROTOCOL
+      ? r.metric === GUARD_METRIC
+        ? 'Guard'
+        : 'NetMgmt'
+      : String(r.protocol);
+
+const routes = (place: Place, _running: Running, read: Readings): readonly Row[] =>
+  read.routes(place.netns).map((r) => ({
+    RoutingDomain: place.routingDomain,
+    DestinationPrefix: r.prefix,
+    NextHop: r.nextHop ?? (prefixFamily(r.prefix) === 4 ? '0.0.0.0' : '::'),
+    InterfaceAlias: r.device ?? '',
+    RouteMetric: r.metric,
+    Type: r.type,
+    Protocol: protocolName(r),
+  }));
+
+const neighbours = (place: Place, _running: Running, read: Readings): readonly Row[] =>
+  read.neighbours(place.netns).map((n) => ({
+    RoutingDomain: place.routingDomain,
+    InterfaceAlias: n.device,
+    IPAddress: n.address,
+    LinkLayerAddress: n.mac ?? '',
+    State: n.state,
+  }));
+
+const s2s = (place: Place, _running: Running, read: Readings): readonly Row[] =>
+  (place.compartment?.s2sInterfaces ?? []).map((i) => {
+    const tunnel = read.tunnel(i.name);
+    const subnets = (family: 4 | 6) =>
+      i.subnets.filter((s) => prefixFamily(s.prefix) === family).map((s) => `${s.prefix}:${s.metric}`);
+    return {
+      RoutingDomain: place.routingDomain,
+      Name: i.name,
+      Destination: i.destination,
+      AdminStatus: i.adminStatus,
+      ConnectionState: tunnel?.connectionState ?? 'Disconnected',
+      IPv4Subnet: subnets(4),
+      IPv6Subnet: subnets(6),
+      Persistent: i.persistent,
+      LastError: tunnel?.lastError ?? '',
+      UnReachabilityReasons: tunnel?.unreachabilityReasons ?? [],
+    };
+  });
+
+const records = (place: Place): readonly Row[] =>
+  (place.compartment?.lookupRecords ?? []).map((r) => ({
+    RoutingDomain: place.routingDomain,
+    CustomerAddress: r.customerAddress,
+    MACAddress: r.mac,
+    VirtualSubnetID: r.vsid,
+    ProviderAddress: r.providerAddress,
+    Rule: r.rule,
+    Type: r.type,
+  }));
+
+/** Counted by the data plane; slot 0 holds what came from nobody known. */
+function drops(running: Running, read: Readings, routingDomain: string | undefined): readonly Row[] {
+  return read
+    .drops()
+    .map((d) => ({ ...d, routingDomain: d.slot === 0 ? '' : routingDomainOf(running, d.slot) }))
+    .filter((d) => d.packets > 0 && (routingDomain === undefined || d.routingDomain === routingDomain))
+    .sort((a, b) => a.slot - b.slot || a.reason - b.reason)
+    .map((d) => ({
+      RoutingDomain: d.routingDomain,
+      Number: d.reason,
+      Reason: reasonName(d.reason),
+      Packets: d.packets,
+      Bytes: d.bytes,
+      Meaning: PACKET_REASONS.find((r) => r.number === d.reason)?.meaning ?? '',
+    }));
+}
+
+type PerPlace = (place: Place, running: Running, read: Readings) => readonly Row[];
+const PER_PLACE: Readonly<Record<string, PerPlace>> = { compartments, interfaces, routes, neighbours, s2s, records };
+
+export const NOUNS: readonly string[] = [...Object.keys(PER_PLACE), 'drops'];
+
+/** Rows of a noun; `routingDomain` narrows to one tenant. undefined = no such routing domain. Throws on an unknown noun. */
+export function show(
+  noun: string,
+  running: Running,
+  read: Readings,
+  routingDomain: string | undefined,
+): readonly Row[] | undefined {
+  const chosen = places(running).filter((p) => routingDomain === undefined || p.routingDomain === routingDomain);
+  if (chosen.length === 0) return undefined;
+  if (noun === 'drops') return drops(running, read, routingDomain);
+  const rows = Object.hasOwn(PER_PLACE, noun) ? PER_PLACE[noun] : undefined;
+  if (!rows) throw new RangeError(`no noun ${noun}`);
+  return chosen.flatMap((p) => rows(p, running, read));
+}
