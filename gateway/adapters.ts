@@ -1,0 +1,76 @@
+/** The resources of the default compartment: NICs, their addresses, provider addresses and routes (R-ENC-10). Pure. */
+import type { GatewayConfig, NetAdapter } from '../compartments/compartment.ts';
+import { addressResource, routeResource, sysctlResources } from '../compartments/desired.ts';
+import { DEFAULT_SLOT } from '../compartments/numbers.ts';
+import type { AnyResource } from '../compartments/resource.ts';
+import { familyOf } from '../lib/address.ts';
+import type { Prefix } from '../lib/prefix.ts';
+
+/** Outer Ethernet (14), IPv4 (20) and GRE with key (8) of NVGRE, less the inner Ethernet that an MTU does not count. */
+const NVGRE_OVERHEAD = 42;
+const ETHERNET_MTU = 1500;
+
+export const deviceOf = (config: GatewayConfig, interfaceAlias: string): string | undefined =>
+  config.netAdapters.find((n) => n.interfaceAlias === interfaceAlias)?.device;
+
+/** The MTU of internal interfaces: what fits the narrowest provider NIC, at most Ethernet's. */
+export function innerMtuOf(config: GatewayConfig): number {
+  const provider = config.netAdapters.filter((n) => n.role === 'Provider').map((n) => n.mtu ?? ETHERNET_MTU);
+  return Math.min(ETHERNET_MTU, ...provider.map((mtu) => mtu - NVGRE_OVERHEAD));
+}
+
+function adapterResources(adapter: NetAdapter): readonly AnyResource[] {
+  const { device, mtu, address, defaultGateway } = adapter;
+  const resources: AnyResource[] = [
+    {
+      kind: 'nic',
+      key: device,
+      slot: DEFAULT_SLOT,
+      spec: { device, up: true, ...(mtu !== undefined && { mtu }) },
+      label: `NIC ${adapter.interfaceAlias} (${device})`,
+    },
+  ];
+  if (address) resources.push(addressResource(DEFAULT_SLOT, { netns: '', device, ...address }));
+  if (defaultGateway)
+    resources.push(
+      routeResource(DEFAULT_SLOT, {
+        netns: '',
+        prefix: (familyOf(defaultGateway) === 4 ? '0.0.0.0/0' : '::/0') as Prefix,
+        metric: 256,
+        type: 'unicast',
+        device,
+        nextHop: defaultGateway,
+      }),
+    );
+  return resources;
+}
+
+export function gatewayResources(config: GatewayConfig): readonly AnyResource[] {
+  const resources = [...sysctlResources(DEFAULT_SLOT, ''), ...config.netAdapters.flatMap(adapterResources)];
+  for (const pa of config.providerAddresses) {
+    const device = deviceOf(config, pa.interfaceAlias);
+    if (device === undefined) continue;
+    const resource = addressResource(DEFAULT_SLOT, {
+      netns: '',
+      device,
+      address: pa.providerAddress,
+      prefixLength: pa.prefixLength,
+    });
+    if (!resources.some((r) => r.kind === 'address' && r.key === resource.key)) resources.push(resource);
+  }
+  for (const r of config.providerRoutes) {
+    const device = deviceOf(config, r.interfaceAlias);
+    if (device === undefined) continue;
+    resources.push(
+      routeResource(DEFAULT_SLOT, {
+        netns: '',
+        prefix: r.destinationPrefix,
+        metric: r.metric,
+        type: 'unicast',
+        device,
+        nextHop: r.nextHop,
+      }),
+    );
+  }
+  return resources;
+}
