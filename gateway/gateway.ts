@@ -30,7 +30,8 @@ export interface Tunnels {
 }
 
 export interface Parts {
-  readonly hands: readonly Hand[];
+  /** The hands that can work now. While charon is away its hand is not among them, and everything else goes on. */
+  hands(): readonly Hand[];
   readonly tunnels: Tunnels;
   readonly store: Store;
   readonly log: Logger;
@@ -89,8 +90,9 @@ export class Gateway {
     return this.#exclusive(async () => {
       const candidate = this.#candidate(source);
       if (!candidate.ok) return candidate;
-      const actual = await observe(this.#parts.hands, 'all');
-      return ok(plan(this.#parts.desired(candidate.value, this.#parts.tunnels.up(), 'all'), actual));
+      const hands = this.#parts.hands();
+      const actual = await observe(hands, 'all');
+      return ok(plan(this.#desired(hands, candidate.value, 'all'), actual));
     });
   }
 
@@ -177,10 +179,11 @@ export class Gateway {
   }
 
   async #reconcile(scope: Scope): Promise<Outcome> {
-    const { hands, tunnels, desired, log } = this.#parts;
+    const { log } = this.#parts;
+    const hands = this.#parts.hands();
     const running = this.#running;
     if (!running) return { done: [], failures: [], settled: true };
-    const outcome = await reconcile(hands, scope, () => desired(running, tunnels.up(), scope));
+    const outcome = await reconcile(hands, scope, () => this.#desired(hands, running, scope));
     for (const op of outcome.done)
       log.info({ routingDomain: routingDomainOf(running, op.resource.slot) }, describeOp(op));
     for (const { op, error } of outcome.failures) {
@@ -189,6 +192,11 @@ export class Gateway {
       this.#parts.later({ type: 'retry', slot }, RETRY_MS);
     }
     return outcome;
+  }
+
+  #desired(hands: readonly Hand[], running: Running, scope: Scope): readonly AnyResource[] {
+    const served = new Set(hands.flatMap((h) => h.kinds));
+    return this.#parts.desired(running, this.#parts.tunnels.up(), scope).filter((r) => served.has(r.kind));
   }
 
   #failed(outcome: Outcome): Extract<Refusal, { code: 'FAILED' }> {

@@ -20,7 +20,7 @@ function bench(files: Readonly<Record<string, GatewayConfig>>) {
   const later: unknown[] = [];
   const told: Running[] = [];
   const parts: Parts = {
-    hands: [hand],
+    hands: () => [hand],
     log: pino({ level: 'silent' }),
     tunnels: { setInterfaces: (r) => told.push(r), up: () => up },
     store: {
