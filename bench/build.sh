@@ -1,5 +1,5 @@
 #!/bin/bash
-# Compiles what the benchmarks need into .cache/bench (only what is older than its source) and the product's data path.
+# Compiles what the benchmarks need into .cache/bench (only what is older than its source).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../bin/node.sh"
 packages clang llvm libbpf-dev libc6-dev linux-libc-dev bpftool ethtool iproute2 iperf3 procps util-linux
@@ -12,10 +12,9 @@ newer() { [ ! -e "$2" ] || [ "$1" -nt "$2" ]; }
 
 for program in generator pingpong; do
   source=$root/bench/$program.c
-  newer "$source" "$out/$program" && clang -O2 -Wall -Werror -o "$out/$program" "$source"
+  if newer "$source" "$out/$program"; then clang -O2 -Wall -Werror -o "$out/$program" "$source"; fi
 done
 sink=$root/bench/sink.bpf.c
-newer "$sink" "$out/sink.bpf.o" &&
+if newer "$sink" "$out/sink.bpf.o"; then
   clang -O2 -g -Wall -Werror -target bpf -I"/usr/include/$(uname -m)-linux-gnu" -c -o "$out/sink.bpf.o" "$sink"
-
-"$root/bin/bpf.sh" >&2
+fi

@@ -1,0 +1,66 @@
+/** The closed-loop generator and the sink tell the truth: what is counted arrived, what is lost is told, TCP is left alone. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { cannotMakeNamespaces, until, World } from '../netns/world.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const BUILD = `${root}/.cache/bench`;
+const missing = cannotMakeNamespaces() ?? (os.cpus().length < 2 ? 'needs two CPUs' : undefined);
+
+describe(`closed-loop generator${missing ? ` (skipped: ${missing})` : ''}`, function () {
+  this.timeout(60_000);
+  let world: World;
+  let a: string;
+  let b: string;
+  let pins: string;
+
+  const generate = (destination: string) => {
+    const argv = ['eth0', '02:00:00:00:00:02', '10.0.0.1', destination, '0.2', `${pins}/arrived`];
+    const outcome = world.exec(a, [`${BUILD}/generator`, ...argv]);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    return JSON.parse(outcome.stdout) as { packets: number; lost: number; seconds: number };
+  };
+
+  before(function () {
+    if (missing) this.skip();
+    execFileSync(`${root}/bench/build.sh`, { stdio: 'ignore' });
+    world = new World();
+    [a, b] = [world.ns('a'), world.ns('b')];
+    world.wire(a, 'eth0', b, 'eth0', { macA: '02:00:00:00:00:01', macB: '02:00:00:00:00:02' });
+    world.sh(a, 'ip addr add 10.0.0.1/24 dev eth0');
+    world.sh(b, 'ip addr add 10.0.0.2/24 dev eth0');
+    const bpffs = path.join(world.dir, 'bpf');
+    fs.mkdirSync(bpffs);
+    execFileSync('mount', ['-t', 'bpf', 'bpf', bpffs]);
+    world.onClose(() => void execFileSync('umount', [bpffs]));
+    pins = `${bpffs}/sink`;
+    execFileSync('bpftool', ['prog', 'loadall', `${BUILD}/sink.bpf.o`, pins, 'pinmaps', pins]);
+  });
+  after(() => world?.close());
+
+  it('counts nothing and reports the loss when nothing arrives', () => {
+    const { packets, lost } = generate('10.0.0.2');
+    assert.equal(packets, 0);
+    assert.ok(lost > 0);
+  });
+
+  it('counts what arrives, loses nothing, and leaves TCP alone', async () => {
+    world.sh(b, `tc qdisc add dev eth0 clsact; tc filter add dev eth0 ingress bpf da object-pinned ${pins}/sink`);
+    const { packets, lost } = generate('10.0.0.2');
+    assert.equal(lost, 0);
+    assert.ok(packets > 1000, `${packets} packets`);
+
+    world.start(b, [`${BUILD}/pingpong`, 'serve', '10.0.0.2', '5202']);
+    const measure = [`${BUILD}/pingpong`, 'measure', '10.0.0.2', '5202', '0.1'];
+    const answer = await until(() => {
+      const outcome = world.exec(a, measure);
+      return outcome.code === 0
+        ? (JSON.parse(outcome.stdout) as { count: number; p50: number; p99: number })
+        : undefined;
+    });
+    assert.ok(answer.count > 10 && answer.p50 > 0 && answer.p50 <= answer.p99, JSON.stringify(answer));
+  });
+});
