@@ -44,3 +44,22 @@ export function parsePcap(file: Uint8Array): Result<Capture, PcapError> {
   }
   return ok({ linkType: v.getUint32(20, little) & 0x0fffffff, frames, cut: at !== file.length });
 }
+
+/** A pcap file of the given frames, for tools that send one. */
+export function encodePcap(frames: readonly Uint8Array[]): Uint8Array {
+  const file = new Uint8Array(HEADER + frames.reduce((n, f) => n + RECORD + f.length, 0));
+  const v = new DataView(file.buffer);
+  v.setUint32(0, 0xa1b2c3d4, true);
+  v.setUint16(4, 2, true);
+  v.setUint16(6, 4, true);
+  v.setUint32(16, MAX_CAPTURED, true);
+  v.setUint32(20, LINKTYPE_ETHERNET, true);
+  let at = HEADER;
+  for (const f of frames) {
+    v.setUint32(at + 8, f.length, true);
+    v.setUint32(at + 12, f.length, true);
+    file.set(f, at + RECORD);
+    at += RECORD + f.length;
+  }
+  return file;
+}

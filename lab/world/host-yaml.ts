@@ -6,7 +6,7 @@ export type HostName = keyof typeof HOSTS;
 
 const gatewayRecord = (t: Tenant): string =>
   `      - { CustomerAddress: ${GATEWAY.internalAddress}, MACAddress: "${t.gatewayMac.replaceAll(':', '')}", ` +
-  `VirtualSubnetID: ${t.gatewayVsid}, ProviderAddress: ${GATEWAY.providerAddress}, Rule: TranslationMethodEncap, Type: GatewayWildcard }`;
+  `VirtualSubnetID: ${t.gatewayVsid}, ProviderAddress: ${GATEWAY.providerAddress}, Rule: TranslationMethodEncap }`;
 
 function routingDomain(t: Tenant, host: HostName): string {
   const ports = t.vms

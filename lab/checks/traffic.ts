@@ -1,0 +1,66 @@
+/** Traffic of both tenants in both directions while something happens, and what was lost of it. */
+import { CONTOSO, type Site, serverOf, type Tenant, type Vm, WOODGROVE } from '../fabrikam.ts';
+import { pause, until } from '../machine.ts';
+import type { PingResult } from '../world/ping.ts';
+import type { World } from '../world/world.ts';
+import type { Finding } from './check.ts';
+
+export interface Flow {
+  readonly name: string;
+  readonly from: string; // namespace
+  readonly to: string; // address
+}
+
+const both = (t: Tenant, vm: Vm, site: Site): Flow[] => [
+  { name: `${t.name} VM to ${site.city}`, from: vm.netns, to: site.server },
+  { name: `${t.name} ${site.city} to VM`, from: serverOf(site), to: vm.address },
+];
+
+export const flowsOf = (t: Tenant): readonly Flow[] => both(t, t.vms[0]!, t.sites[0]!);
+export const FLOWS: readonly Flow[] = [CONTOSO, WOODGROVE].flatMap(flowsOf);
+
+export interface UnderTraffic<T> {
+  readonly result: T;
+  readonly findings: readonly Finding[];
+  readonly pings: readonly PingResult[];
+}
+
+const SETTLE_MS = 1500;
+
+/**
+ * Pings every 10 ms over the flows from before `action` until after it. The findings say per flow that nothing was lost and that
+ * the flow really ran all the time.
+ */
+export async function underTraffic<T>(
+  world: World,
+  flows: readonly Flow[],
+  action: () => Promise<T>,
+): Promise<UnderTraffic<T>> {
+  // The first packets of a quiet flow may wait for neighbours to be resolved; what is measured starts after that.
+  for (const f of flows)
+    await until(`${f.name} to answer`, 20_000, async () =>
+      (await world.ping(f.from, f.to, 1)).received === 1 ? true : undefined,
+    );
+  const started: string[] = [];
+  const pings: PingResult[] = [];
+  let result: T;
+  const begin = Date.now();
+  try {
+    for (const [i, f] of flows.entries()) {
+      await world.startPing(`ping-${i}`, f.from, f.to);
+      started.push(`ping-${i}`);
+    }
+    await pause(SETTLE_MS);
+    result = await action();
+    await pause(SETTLE_MS);
+  } finally {
+    for (const name of started) pings.push(await world.stopPing(name));
+  }
+  const seconds = (Date.now() - begin) / 1000;
+  const findings = pings.map((p, i): Finding => {
+    // Emulated clocks stretch 10 ms; a flow that stood still for most of the time would prove nothing.
+    const ran = p.received >= seconds * 10;
+    return [ran && p.lost === 0, `${flows[i]!.name}: ${p.received} of ${p.sent} answered at 10 ms, ${p.lost} lost`];
+  });
+  return { result, findings, pings };
+}
