@@ -137,6 +137,13 @@ export const PACKET_REASONS: readonly Reason[] = [
     'The kernel could not make or remove room for the outer header.',
     'Memory pressure; look at the kernel log.',
   ),
+  reason(
+    20,
+    'packet',
+    'CONGESTION',
+    'The provider network marked congestion on a packet whose sender cannot be told (RFC 6040 §4.2).',
+    'Relieve the provider network, or use ECN in the VMs.',
+  ),
 ];
 
 export const reasonName = (number: number): string =>

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ARP is answered at the port from the policy and never reaches the wire (R-ENC-4, R-ENC-7; RFC 826, RFC 5227 probes).
+ */
+#pragma once
+#include "drop.h"
+#include "packet.h"
+#include "route.h"
+
+#define ARP_ETHERNET 1
+#define ARP_REQUEST 1
+#define ARP_REPLY 2
+
+struct arp_ipv4 {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 hardware_length;
+	__u8 protocol_length;
+	__be16 operation;
+	__u8 sender_mac[6];
+	__be32 sender;
+	__u8 target_mac[6];
+	__be32 target;
+} __attribute__((packed));
+
+/* The MAC that the policy knows for `target` on the port's virtual subnet. */
+static __always_inline bool known_mac(struct hnv_port *port, __be32 target, __u8 *mac)
+{
+	struct hnv_location *location = find_record(port->rdid, target);
+	struct hnv_route *route;
+
+	if (location && location->vsid == port->vsid) {
+		__builtin_memcpy(mac, location->mac, 6);
+		return true;
+	}
+	route = find_route(port->rdid, target);
+	if (route && !(route->flags & HNV_ROUTE_VIA) && route->vsid == port->vsid &&
+	    route->router.word[3] == target) {
+		set_router_mac(mac);
+		return true;
+	}
+	return false;
+}
+
+static __noinline int answer_arp(struct __sk_buff *skb, struct hnv_port *port)
+{
+	struct ethhdr *eth;
+	struct arp_ipv4 *arp;
+	__u8 mac[6];
+
+	if (!port)
+		return TC_ACT_SHOT;
+	if (!have(skb, sizeof(*eth) + sizeof(*arp)))
+		return drop(skb, port->rdid, HNV_TRUNCATED);
+	eth = PACKET_START(skb);
+	arp = (void *)(eth + 1);
+	if ((void *)(arp + 1) > PACKET_END(skb))
+		return drop(skb, port->rdid, HNV_TRUNCATED);
+
+	if (arp->hardware != bpf_htons(ARP_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
+	    arp->hardware_length != 6 || arp->protocol_length != 4 || arp->operation != bpf_htons(ARP_REQUEST))
+		return drop(skb, port->rdid, HNV_ETHERTYPE);
+	if (!same_mac(arp->sender_mac, port->mac))
+		return drop(skb, port->rdid, HNV_SPOOFED_MAC);
+	if (arp->sender && !owns_address(port, arp->sender, skb->ifindex))
+		return drop(skb, port->rdid, HNV_SPOOFED_CA);
+	/* An announcement, or a probe for an address that is the port's own: silence says that nobody else has it. */
+	if (owns_address(port, arp->target, skb->ifindex))
+		return drop(skb, port->rdid, HNV_MULTICAST);
+	if (!known_mac(port, arp->target, mac))
+		return drop(skb, port->rdid, HNV_NO_RECORD);
+
+	arp->operation = bpf_htons(ARP_REPLY);
+	__be32 asked = arp->target;
+	__builtin_memcpy(arp->target_mac, port->mac, 6);
+	arp->target = arp->sender;
+	__builtin_memcpy(arp->sender_mac, mac, 6);
+	arp->sender = asked;
+	__builtin_memcpy(eth->h_dest, port->mac, 6);
+	__builtin_memcpy(eth->h_source, mac, 6);
+	return bpf_redirect(skb->ifindex, 0);
+}

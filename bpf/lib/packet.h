@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Headers and the small questions asked of them. */
+#pragma once
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "../abi.h"
+
+#define PACKET_START(skb) ((void *)(long)(skb)->data)
+#define PACKET_END(skb) ((void *)(long)(skb)->data_end)
+
+#define VXLAN_PORT 4789
+#define FRAGMENT_MASK 0x3fff /* more fragments, offset */
+#define ECN_MASK 3
+#define ECN_ECT1 1
+#define ECN_ECT0 2
+#define ECN_CE 3
+
+/* RFC 7637 §3.2, RFC 2890: only K set, version 0, Ethernet inside. */
+#define NVGRE_FLAGS_PROTOCOL 0x20006558
+#define GRE_FLAG_KEY 0x2000
+
+struct nvgre_header {
+	__be32 flags_protocol;
+	__be32 key; /* VSID << 8 | FlowID */
+};
+
+/* What stands between the outer and the inner IP header, and before. */
+struct nvgre_outer {
+	struct iphdr ip;
+	struct nvgre_header gre;
+	struct ethhdr inner;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct nvgre_outer) == 42, "the overhead that MTUs are computed with");
+
+/* True when the first `bytes` can be read and written directly; GSO frames may keep them outside the linear part. */
+static __always_inline bool have(struct __sk_buff *skb, __u32 bytes)
+{
+	if (PACKET_START(skb) + bytes <= PACKET_END(skb))
+		return true;
+	return skb->len >= bytes && bpf_skb_pull_data(skb, bytes) == 0 && PACKET_START(skb) + bytes <= PACKET_END(skb);
+}
+
+static __always_inline struct hnv_address mapped(__be32 ipv4)
+{
+	return (struct hnv_address){ { 0, 0, bpf_htonl(0xffff), ipv4 } };
+}
+
+static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
+{
+	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
+}
+
+static __always_inline bool is_router_mac(const __u8 *mac)
+{
+	const __u8 router[6] = HNV_ROUTER_MAC;
+
+	return same_mac(mac, router);
+}
+
+static __always_inline void set_router_mac(__u8 *mac)
+{
+	const __u8 router[6] = HNV_ROUTER_MAC;
+
+	__builtin_memcpy(mac, router, 6);
+}
+
+static __always_inline bool is_group_mac(const __u8 *mac)
+{
+	return mac[0] & 1;
+}
+
+static __always_inline bool is_vlan(__be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
+/* RFC 1624: one 16-bit word of the IPv4 header changes from `old` to `new`. */
+static __always_inline void adjust_checksum(struct iphdr *ip, __be16 old, __be16 new)
+{
+	__u32 sum = (__u16)~ip->check + (__u16)~old + new;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = ~sum;
+}
+
+static __always_inline void set_tos(struct iphdr *ip, __u8 tos)
+{
+	__be16 *word = (__be16 *)ip;
+	__be16 old = *word;
+
+	ip->tos = tos;
+	adjust_checksum(ip, old, *word);
+}
+
+/* A whole IPv4 header of a packet that is all there. `length` = bytes from the IP header on; 0 in tot_len is BIG TCP's. */
+static __always_inline bool sound_ipv4(const struct iphdr *ip, __u32 length, bool gso)
+{
+	__u16 total = bpf_ntohs(ip->tot_len);
+
+	if (ip->version != 4 || ip->ihl < 5)
+		return false;
+	return gso ? total == 0 || total >= ip->ihl * 4 : total >= ip->ihl * 4 && total <= length;
+}

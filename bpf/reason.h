@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Generated from lib/reason.ts by bin/reasons.ts; do not edit. */
+#pragma once
+
+/* The frame ends before its headers do. */
+#define HNV_TRUNCATED 1
+/* A frame came from a port that has no virtual subnet. */
+#define HNV_UNKNOWN_PORT 2
+/* The source MAC is not the one of the port. */
+#define HNV_SPOOFED_MAC 3
+/* The source address is not one of the port, by the lookup records. */
+#define HNV_SPOOFED_CA 4
+/* The tenant frame carries an 802.1Q tag (RFC 7637 §3.3). */
+#define HNV_INNER_VLAN 5
+/* A tenant sends NVGRE or VXLAN of its own towards the provider, or a decapsulated frame holds another. */
+#define HNV_NESTED 6
+/* No lookup record for the destination customer address. */
+#define HNV_NO_RECORD 7
+/* No customer route of the VM network covers the destination. */
+#define HNV_NO_ROUTE 8
+/* The TTL ended at the distributed router. */
+#define HNV_TTL_EXCEEDED 9
+/* The overlay does not carry this EtherType. */
+#define HNV_ETHERTYPE 10
+/* Broadcast or multicast that the overlay does not carry. */
+#define HNV_MULTICAST 11
+/* NVGRE from a provider address that no lookup record names. */
+#define HNV_UNKNOWN_PA 12
+/* NVGRE from a known provider address that has no record in the VM network of this VSID. */
+#define HNV_FOREIGN_PA 13
+/* The VSID is in no VM network here, or reserved. */
+#define HNV_UNKNOWN_VSID 14
+/* GRE that is not NVGRE: flags, version or protocol are wrong (RFC 7637 §3.2). */
+#define HNV_BAD_GRE 15
+/* A decapsulated frame is for no port of this machine. */
+#define HNV_NOT_LOCAL 16
+/* The outer packet is a fragment. */
+#define HNV_FRAGMENTED_OUTER 17
+/* The frame does not fit the provider path after encapsulation. */
+#define HNV_TOO_BIG 18
+/* The kernel could not make or remove room for the outer header. */
+#define HNV_ADJUST_FAILED 19
+/* The provider network marked congestion on a packet whose sender cannot be told (RFC 6040 §4.2). */
+#define HNV_CONGESTION 20
