@@ -1,0 +1,204 @@
+/**
+ * From the YAML's shape to the runtime's. What could not be read in full is left out, so that the policy rules can judge the
+ * rest of a file that has errors; `origins` leads from a runtime object back to its place in the file.
+ */
+import type {
+  Compartment,
+  CustomerRoute,
+  InternalInterface,
+  LookupRecord,
+  NetAdapter,
+  ProviderAddress,
+  ProviderRoute,
+  S2sInterface,
+  Secret,
+  StaticRoute,
+} from '../compartments/compartment.ts';
+import type { HostPort, HostRoutingDomain } from '../compartments/host.ts';
+import type { Address, Mac } from '../lib/address.ts';
+import { items } from './check/uses.ts';
+import type { Path } from './error.ts';
+import type { Partly } from './read.ts';
+import type { GatewayFile, HostFile } from './schema/roots.ts';
+
+export type Origins = Map<object, Path>;
+
+type GatewayDomain = GatewayFile['RoutingDomain'][number];
+type HostDomain = HostFile['RoutingDomain'][number];
+
+/** `02:48:4e` and the three bytes of the VSID: locally administered, unicast, and known to whoever writes the hosts' records. */
+export const derivedMac = (vsid: number): Mac =>
+  `02:48:4e:${vsid.toString(16).padStart(6, '0').match(/../g)!.join(':')}` as Mac;
+
+const onLink = (hop: Address | undefined): boolean => hop === undefined || hop === '0.0.0.0' || hop === '::';
+
+/** Items with every key that `make` needs, in the runtime's shape. */
+function each<T extends object, R extends object>(
+  list: readonly (Partly<T> | undefined)[] | undefined,
+  path: Path,
+  origins: Origins,
+  needs: readonly (keyof T)[],
+  make: (item: T) => R,
+): readonly R[] {
+  return items(list, path).flatMap(([item, at]) => {
+    if (needs.some((key) => (item as Partial<T>)[key] === undefined)) return [];
+    const made = make(item as T);
+    origins.set(made, at);
+    return [made];
+  });
+}
+
+type RouteYaml = GatewayDomain['NetVirtualizationCustomerRoute'][number];
+type RecordYaml = GatewayDomain['NetVirtualizationLookupRecord'][number];
+
+function policy(d: Partly<GatewayDomain> | Partly<HostDomain>, path: Path, origins: Origins) {
+  return {
+    customerRoutes: each<RouteYaml, CustomerRoute>(
+      d.NetVirtualizationCustomerRoute,
+      [...path, 'NetVirtualizationCustomerRoute'],
+      origins,
+      ['VirtualSubnetID', 'DestinationPrefix', 'NextHop', 'Metric'],
+      (r) => ({
+        vsid: r.VirtualSubnetID,
+        destinationPrefix: r.DestinationPrefix,
+        ...(!onLink(r.NextHop) && { nextHop: r.NextHop }),
+        metric: r.Metric,
+      }),
+    ),
+    lookupRecords: each<RecordYaml, LookupRecord>(
+      d.NetVirtualizationLookupRecord,
+      [...path, 'NetVirtualizationLookupRecord'],
+      origins,
+      ['CustomerAddress', 'MACAddress', 'VirtualSubnetID', 'ProviderAddress', 'Rule', 'Type'],
+      (r) => ({
+        customerAddress: r.CustomerAddress,
+        mac: r.MACAddress,
+        vsid: r.VirtualSubnetID,
+        providerAddress: r.ProviderAddress,
+        rule: r.Rule,
+        type: r.Type,
+      }),
+    ),
+  };
+}
+
+const internalInterface = (i: GatewayDomain['VMNetworkAdapterRoutingDomainMapping'][number]): InternalInterface => ({
+  name: i.IsolationName,
+  vsid: i.IsolationID,
+  addresses: i.IPAddress.filter((a) => a !== undefined),
+  mac: i.MACAddress ?? derivedMac(i.IsolationID),
+});
+
+const staticRoute = (r: GatewayDomain['NetRoute'][number]): StaticRoute => ({
+  destinationPrefix: r.DestinationPrefix,
+  ...(r.NextHop && !onLink(r.NextHop) && { nextHop: r.NextHop }),
+  interfaceAlias: r.InterfaceAlias,
+  metric: r.RouteMetric,
+});
+
+const s2sInterface = (t: GatewayDomain['VpnS2SInterface'][number], sharedSecret: Secret): S2sInterface => ({
+  name: t.Name,
+  adminStatus: t.AdminStatus,
+  destination: t.Destination,
+  ...(t.SourceIpAddress && { sourceIpAddress: t.SourceIpAddress }),
+  authenticationMethod: t.AuthenticationMethod,
+  sharedSecret,
+  subnets: [...t.IPv4Subnet, ...t.IPv6Subnet],
+  persistent: t.Persistent,
+  retryIntervalSeconds: t.RetryIntervalSeconds,
+  numberOfTries: t.NumberOfTries,
+  networkOutageTimeSeconds: t.NetworkOutageTimeSeconds,
+  saLifeTimeSeconds: t.SALifeTimeSeconds,
+  mmSaLifeTimeSeconds: t.MMSALifeTimeSeconds,
+});
+
+/** Tunnels whose secret is not in `secretOf` are left out; that is so only when the file has errors. */
+export const compartments = (
+  doc: Partly<GatewayFile>,
+  secretOf: ReadonlyMap<object, Secret>,
+  origins: Origins,
+): readonly Compartment[] =>
+  items(doc.RoutingDomain, ['RoutingDomain']).flatMap(([d, path]) => {
+    if (d.Name === undefined || d.RoutingDomainID === undefined) return [];
+    const compartment: Compartment = {
+      routingDomain: d.Name,
+      routingDomainId: d.RoutingDomainID,
+      internalInterfaces: each(
+        d.VMNetworkAdapterRoutingDomainMapping,
+        [...path, 'VMNetworkAdapterRoutingDomainMapping'],
+        origins,
+        ['IsolationName', 'IsolationID', 'IPAddress'],
+        internalInterface,
+      ),
+      routes: each(
+        d.NetRoute,
+        [...path, 'NetRoute'],
+        origins,
+        ['DestinationPrefix', 'InterfaceAlias', 'RouteMetric'],
+        staticRoute,
+      ),
+      s2sInterfaces: (d.VpnS2SInterface ?? []).flatMap((t) => {
+        const key = t && secretOf.get(t);
+        return key ? [s2sInterface(t as GatewayDomain['VpnS2SInterface'][number], key)] : [];
+      }),
+      ...policy(d, path, origins),
+    };
+    origins.set(compartment, path);
+    return [compartment];
+  });
+
+const hostPort = (p: HostDomain['VMNetworkAdapter'][number]): HostPort => ({
+  name: p.VMName,
+  device: p.Device,
+  vsid: p.VirtualSubnetID,
+  mac: p.MACAddress,
+  addresses: p.IPAddress.filter((a) => a !== undefined),
+});
+
+export const hostRoutingDomains = (doc: Partly<HostFile>, origins: Origins): readonly HostRoutingDomain[] =>
+  items(doc.RoutingDomain, ['RoutingDomain']).flatMap(([d, path]) => {
+    if (d.Name === undefined || d.RoutingDomainID === undefined) return [];
+    const domain: HostRoutingDomain = {
+      routingDomain: d.Name,
+      routingDomainId: d.RoutingDomainID,
+      ports: each(
+        d.VMNetworkAdapter,
+        [...path, 'VMNetworkAdapter'],
+        origins,
+        ['VMName', 'Device', 'VirtualSubnetID', 'MACAddress', 'IPAddress'],
+        hostPort,
+      ),
+      ...policy(d, path, origins),
+    };
+    origins.set(domain, path);
+    return [domain];
+  });
+
+/** The default compartment's part of a file without errors. */
+export function defaultCompartmentOf(doc: GatewayFile | HostFile): {
+  readonly netAdapters: readonly NetAdapter[];
+  readonly providerAddresses: readonly ProviderAddress[];
+  readonly providerRoutes: readonly ProviderRoute[];
+} {
+  return {
+    netAdapters: doc.NetAdapter.map((a) => ({
+      interfaceAlias: a.InterfaceAlias,
+      device: a.Device,
+      role: a.Role,
+      ...(a.IPAddress && { address: a.IPAddress }),
+      ...(a.DefaultGateway && { defaultGateway: a.DefaultGateway }),
+      ...(a.Mtu !== undefined && { mtu: a.Mtu }),
+    })),
+    providerAddresses: doc.NetVirtualizationProviderAddress.map((a) => ({
+      interfaceAlias: a.InterfaceAlias,
+      providerAddress: a.ProviderAddress,
+      prefixLength: a.PrefixLength,
+    })),
+    providerRoutes: doc.NetVirtualizationProviderRoute.map((r) => ({
+      interfaceAlias: r.InterfaceAlias,
+      destinationPrefix: r.DestinationPrefix,
+      nextHop: r.NextHop,
+      metric: r.Metric,
+    })),
+  };
+}

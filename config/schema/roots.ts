@@ -1,0 +1,31 @@
+/** The two files: a gateway's and a host's. */
+import { z } from 'zod';
+import { adapterSections } from './adapter.ts';
+import { field, section } from './field.ts';
+import { hostRoutingDomain, routingDomain } from './routing-domain.ts';
+import { objectName } from './values.ts';
+
+export const gatewayFile = section(
+  {
+    title: 'The file of a gateway',
+    description: 'Read by `hnvgw`; every key stands at the left margin.',
+    notServed: ['NetNat', 'RemoteAccess', 'VpnAuthProtocol', 'VpnServerConfiguration'],
+  },
+  {
+    Gateway: field({ description: 'Name of the gateway.' }, objectName()),
+    ...adapterSections,
+    RoutingDomain: field({ description: 'The tenants.' }, z.array(routingDomain).default([])),
+  },
+);
+
+export const hostFile = section(
+  { title: 'The file of a host', description: 'Read by `hnvhost`; every key stands at the left margin.' },
+  {
+    Host: field({ description: 'Name of the host.', aliases: ['ComputerName'] }, objectName()),
+    ...adapterSections,
+    RoutingDomain: field({ description: 'The tenants.' }, z.array(hostRoutingDomain).default([])),
+  },
+);
+
+export type GatewayFile = z.output<typeof gatewayFile>;
+export type HostFile = z.output<typeof hostFile>;

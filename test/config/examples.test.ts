@@ -1,0 +1,110 @@
+/** The example files load, and mean what REQUIREMENTS I says. */
+import assert from 'node:assert/strict';
+import type { HostRoutingDomain } from '../../compartments/host.ts';
+import { FABRIKAM, gateway, HOST1, host, shown } from './examples.ts';
+
+describe('example files', () => {
+  it('fabrikam.yaml: both tenants with the same addresses, three tunnels, defaults of the cmdlets', () => {
+    const loaded = gateway(FABRIKAM);
+    assert.deepEqual(shown(loaded), []);
+    assert.ok(loaded.ok);
+    const { compartments, ...rest } = loaded.value;
+    assert.deepEqual(rest, {
+      gateway: 'GW-VM',
+      netAdapters: [
+        {
+          interfaceAlias: 'If2',
+          device: 'eth0',
+          role: 'External',
+          address: { address: '131.107.10.10', prefixLength: 24 },
+          defaultGateway: '131.107.10.1',
+        },
+        { interfaceAlias: 'NIC1', device: 'eth1', role: 'Provider' },
+      ],
+      providerAddresses: [{ interfaceAlias: 'NIC1', providerAddress: '192.168.4.33', prefixLength: 24 }],
+      providerRoutes: [],
+    });
+    const [contoso, woodgrove] = compartments;
+    assert.deepEqual(contoso?.internalInterfaces, [
+      { name: 'IfCi1', vsid: 5002, addresses: [{ address: '10.0.254.2', prefixLength: 24 }], mac: '02:48:4e:00:13:8a' },
+    ]);
+    assert.deepEqual(woodgrove?.internalInterfaces[0]?.addresses, contoso?.internalInterfaces[0]?.addresses);
+    assert.deepEqual(contoso?.routes, [
+      { destinationPrefix: '10.0.0.0/24', nextHop: '10.0.254.1', interfaceAlias: 'IfCi1', metric: 100 },
+    ]);
+    assert.deepEqual(woodgrove?.customerRoutes, [
+      { vsid: 6001, destinationPrefix: '10.0.0.0/24', metric: 256 },
+      { vsid: 6002, destinationPrefix: '10.0.254.0/24', metric: 256 },
+      { vsid: 6002, destinationPrefix: '0.0.0.0/0', nextHop: '10.0.254.2', metric: 256 },
+    ]);
+    assert.deepEqual(contoso?.lookupRecords, [
+      {
+        customerAddress: '10.0.0.10',
+        mac: '10:10:10:10:11:05',
+        vsid: 5001,
+        providerAddress: '192.168.4.11',
+        rule: 'TranslationMethodEncap',
+        type: 'Static',
+      },
+    ]);
+    assert.deepEqual(
+      compartments.flatMap((c) => c.s2sInterfaces.map((i) => [c.routingDomain, i.name, i.destination, i.persistent])),
+      [
+        ['Contoso', 'IfCe1', '59.10.10.10', false],
+        ['Woodgrove', 'IfWe1', '59.10.10.100', false],
+        ['Woodgrove', 'IfWe2', '60.10.10.100', true],
+      ],
+    );
+    const { sharedSecret, ...ny } = contoso!.s2sInterfaces[0]!;
+    assert.equal(sharedSecret.reveal(), 'the key of /etc/hnv-gateway/secrets/contoso-ny');
+    assert.deepEqual(ny, {
+      name: 'IfCe1',
+      adminStatus: true,
+      destination: '59.10.10.10',
+      authenticationMethod: 'PSKOnly',
+      subnets: [{ prefix: '10.1.0.0/24', metric: 100 }],
+      persistent: false,
+      retryIntervalSeconds: 60,
+      numberOfTries: 3,
+      networkOutageTimeSeconds: 15,
+      saLifeTimeSeconds: 3600,
+      mmSaLifeTimeSeconds: 28800,
+    });
+  });
+
+  it('host1.yaml: one VM of each tenant, both 10.0.0.10', () => {
+    const loaded = host(HOST1);
+    assert.deepEqual(shown(loaded), []);
+    assert.ok(loaded.ok);
+    assert.deepEqual(
+      loaded.value.routingDomains.map((d) => d.ports),
+      [
+        [{ name: 'contoso-vm', device: 'contoso0', vsid: 5001, mac: '10:10:10:10:11:05', addresses: ['10.0.0.10'] }],
+        [
+          {
+            name: 'woodgrove-vm',
+            device: 'woodgrove0',
+            vsid: 6001,
+            mac: '20:20:20:20:22:05',
+            addresses: ['10.0.0.10'],
+          },
+        ],
+      ],
+    );
+  });
+
+  it("the hosts' records name the gateway's own MAC addresses", () => {
+    const gw = gateway(FABRIKAM);
+    const h = host(HOST1);
+    assert.ok(gw.ok && h.ok);
+    for (const c of gw.value.compartments) {
+      const own = c.internalInterfaces[0]!;
+      const domain: HostRoutingDomain | undefined = h.value.routingDomains.find(
+        (d) => d.routingDomainId === c.routingDomainId,
+      );
+      const record = domain?.lookupRecords.find((r) => r.customerAddress === own.addresses[0]!.address);
+      assert.deepEqual([record?.mac, record?.vsid], [own.mac, own.vsid]);
+      assert.equal(record?.providerAddress, gw.value.providerAddresses[0]!.providerAddress);
+    }
+  });
+});
