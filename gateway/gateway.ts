@@ -23,9 +23,10 @@ export interface Store {
   saveRunning(source: Source): void;
 }
 
-/** The tunnels: told which interfaces there are, asked which are up. */
+/** The tunnels: told which interfaces are loaded into charon, asked which are up. */
 export interface Tunnels {
-  setInterfaces(running: Running): void;
+  /** From here on the named interfaces are watched, adopted when they are up, and dialled when they are to be. */
+  loaded(running: Running): void;
   up(): ReadonlySet<string>;
 }
 
@@ -56,12 +57,14 @@ export type Refusal =
 
 const RETRY_MS = 5000;
 
+const NOTHING_DIRTY = () => ({ adopt: false, scopes: new Set<Scope>() });
+
 export class Gateway {
   readonly #parts: Parts;
   #running: Running | undefined;
   #table: SlotTable;
   #turn: Promise<unknown> = Promise.resolve();
-  readonly #dirty = new Set<Scope>();
+  #dirty = NOTHING_DIRTY();
   #woken = false;
 
   constructor(parts: Parts) {
@@ -79,8 +82,7 @@ export class Gateway {
       const candidate = this.#candidate(source);
       if (!candidate.ok) return candidate;
       this.#running = candidate.value;
-      this.#parts.tunnels.setInterfaces(candidate.value);
-      const outcome = await this.#reconcile('all');
+      const outcome = await this.#adopt();
       return outcome.settled ? ok(outcome.done) : err(this.#failed(outcome));
     });
   }
@@ -113,7 +115,7 @@ export class Gateway {
         return err(refusal);
       }
       this.#parts.store.saveRunning(source);
-      this.#parts.tunnels.setInterfaces(candidate.value);
+      this.#parts.tunnels.loaded(candidate.value);
       this.#parts.log.info({ ops: outcome.done.length, file: source.file }, 'configuration applied');
       return ok(outcome.done);
     });
@@ -121,14 +123,16 @@ export class Gateway {
 
   /** Wakes the loop; events that arrive while it runs are gathered. */
   notice(event: Event): void {
-    for (const scope of this.#scopesOf(event)) this.#dirty.add(scope);
-    if (this.#woken || this.#dirty.size === 0) return;
+    if (event.type === 'charon-back') this.#dirty.adopt = true;
+    for (const scope of this.#scopesOf(event)) this.#dirty.scopes.add(scope);
+    if (this.#woken || this.#dirty.scopes.size === 0) return;
     this.#woken = true;
     void this.#exclusive(async () => {
       this.#woken = false;
-      const scopes = this.#dirty.has('all') ? (['all'] as const) : [...this.#dirty];
-      this.#dirty.clear();
-      await this.#reconcileEach(scopes);
+      const { adopt, scopes } = this.#dirty;
+      this.#dirty = NOTHING_DIRTY();
+      if (adopt) await this.#adopt();
+      else await this.#reconcileEach(scopes.has('all') ? ['all'] : [...scopes]);
     }).catch((error: unknown) => {
       this.#parts.log.error({ err: error }, 'reality could not be read, nothing was changed');
       this.#parts.later({ type: 'resync' }, RETRY_MS);
@@ -168,6 +172,19 @@ export class Gateway {
     return slots === 'all' ? ['all'] : slots;
   }
 
+  /**
+   * Connections first: only then may the tunnels be watched and dialled, and only a watched tunnel that is up keeps its routes
+   * when the rest is compared.
+   */
+  async #adopt(): Promise<Outcome> {
+    const running = this.#running;
+    const charon = this.#parts.hands().filter((h) => h.kinds.includes('connection'));
+    const first = await this.#reconcile('all', charon);
+    if (running) this.#parts.tunnels.loaded(running);
+    const rest = await this.#reconcile('all');
+    return { ...rest, done: [...first.done, ...rest.done] };
+  }
+
   async #reconcileEach(scopes: readonly Scope[]): Promise<Outcome> {
     const outcomes: Outcome[] = [];
     for (const scope of scopes) outcomes.push(await this.#reconcile(scope));
@@ -178,9 +195,8 @@ export class Gateway {
     };
   }
 
-  async #reconcile(scope: Scope): Promise<Outcome> {
+  async #reconcile(scope: Scope, hands: readonly Hand[] = this.#parts.hands()): Promise<Outcome> {
     const { log } = this.#parts;
-    const hands = this.#parts.hands();
     const running = this.#running;
     if (!running) return { done: [], failures: [], settled: true };
     const outcome = await reconcile(hands, scope, () => this.#desired(hands, running, scope));

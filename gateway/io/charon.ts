@@ -1,0 +1,96 @@
+/** charon as the gateway sees it: its hand while it answers, the state of its tunnels, and the events that wake the loop. */
+import type { Logger } from 'pino';
+import type { Slot } from '../../compartments/numbers.ts';
+import type { Hand } from '../../compartments/resource.ts';
+import { ifIdOfInterface, slotOf } from '../../compartments/slots.ts';
+import { CharonHand } from '../../vpn/io/charon-hand.ts';
+import { TunnelMonitor } from '../../vpn/io/monitor.ts';
+import type { WatchedInterface } from '../../vpn/s2s/tunnels.ts';
+import type { Event } from '../event.ts';
+import type { Tunnels } from '../gateway.ts';
+import type { Running } from '../running.ts';
+import type { TunnelReading } from '../show/readings.ts';
+
+const watched = ({ config, table }: Running): readonly WatchedInterface[] =>
+  config.compartments.flatMap((c) =>
+    c.s2sInterfaces.map((i) => ({
+      interface: i,
+      slot: slotOf(table, c.routingDomainId),
+      ifId: ifIdOfInterface(table, c.routingDomainId, i.name),
+    })),
+  );
+
+/** Every name that was ever given a number: also a removed interface's connection is found under its tenant. */
+function slotsByName(running: Running | undefined): ReadonlyMap<string, Slot> {
+  if (!running) return new Map();
+  const past = Object.values(running.table.domains).flatMap((d) =>
+    Object.keys(d.interfaces).map((name): [string, Slot] => [name, d.slot]),
+  );
+  return new Map([...past, ...watched(running).map((w): [string, Slot] => [w.interface.name, w.slot])]);
+}
+
+export class Charon implements Tunnels {
+  readonly #monitor: TunnelMonitor;
+  readonly #hand: CharonHand;
+  #answers = false;
+  #firstAnswer: () => void = () => undefined;
+  /** Settles when charon has answered for the first time. */
+  readonly ready: Promise<void>;
+
+  constructor(viciSocket: string, running: () => Running | undefined, notice: (event: Event) => void, log: Logger) {
+    this.#monitor = new TunnelMonitor({ path: viciSocket });
+    this.#hand = new CharonHand({ client: () => this.#monitor.client(), slots: () => slotsByName(running()) });
+    this.ready = new Promise((resolve) => {
+      this.#firstAnswer = resolve;
+    });
+    this.#monitor.on('charonBack', () => {
+      this.#answers = true;
+      this.#firstAnswer();
+      log.info('charon answers');
+      notice({ type: 'charon-back' });
+    });
+    this.#monitor.on('charonLost', (reason) => {
+      this.#answers = false;
+      log.error({ reason }, 'charon is gone');
+    });
+    this.#monitor.on('notice', (text) => log.warn(text));
+    this.#monitor.on('changed', (interfaces) => {
+      for (const name of interfaces)
+        log.info({ interface: name, state: this.#monitor.states().get(name)?.connectionState }, 'S2S interface');
+      notice({ type: 'tunnels-changed', interfaces });
+    });
+  }
+
+  start(): void {
+    this.#monitor.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#monitor.stop();
+  }
+
+  hands(): readonly Hand[] {
+    return this.#answers ? [this.#hand] : [];
+  }
+
+  loaded(running: Running): void {
+    if (this.#answers) this.#monitor.setInterfaces(watched(running));
+  }
+
+  up(): ReadonlySet<string> {
+    return new Set(
+      [...this.#monitor.states()].filter(([, s]) => s.connectionState === 'Connected').map(([name]) => name),
+    );
+  }
+
+  reading(name: string): TunnelReading | undefined {
+    const state = this.#monitor.states().get(name);
+    return (
+      state && {
+        connectionState: state.connectionState,
+        lastError: state.lastError,
+        unreachabilityReasons: state.unReachabilityReasons,
+      }
+    );
+  }
+}
