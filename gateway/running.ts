@@ -25,6 +25,9 @@ const comparable = (c: Compartment): unknown => ({
 const byId = (config: GatewayConfig): Map<RoutingDomainId, Compartment> =>
   new Map(config.compartments.map((c) => [c.routingDomainId, c]));
 
+const peersOf = (compartments: readonly Compartment[]): ReadonlySet<string> =>
+  new Set(compartments.flatMap((c) => c.lookupRecords.map((r) => r.providerAddress)));
+
 /**
  * The slots that differ between two configurations; 'all' when what every compartment shares (NICs, provider addresses)
  * differs. Both tables must be assigned; a slot keeps its number, so the new table serves for both.
@@ -41,12 +44,15 @@ export function changedSlots(
   const old = byId(before);
   const now = byId(after);
   const ids = new Set([...a, ...b].map((c) => c.routingDomainId));
-  return [...ids]
+  // The provider addresses that records name are one set for the whole gateway.
+  const shared = isDeepStrictEqual(peersOf(a), peersOf(b)) ? [] : [DEFAULT_SLOT];
+  const tenants = [...ids]
     .filter((id) => {
       const [x, y] = [old.get(id), now.get(id)];
       return !x || !y || !isDeepStrictEqual(comparable(x), comparable(y));
     })
     .map((id) => slotOf(table, id));
+  return [...shared, ...tenants];
 }
 
 /** Name of the routing domain of a slot, for logs and `show`; the default compartment's is ''. */
