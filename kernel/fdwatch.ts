@@ -1,48 +1,68 @@
-import { koffi, raw } from './sys.ts';
+/**
+ * Readiness of descriptors that Node cannot poll itself (netlink, eBPF ring buffers), on koffi's libuv poll handle.
+ *
+ * Raw use of that handle is dangerous, and this wrapper is why it is safe: exceptions in its callback vanish (so the handler
+ * runs from setImmediate), a collected handle stops silently (so it is kept in `live`), a call after close() crashes (guarded),
+ * and an error stops it silently (the handler is called once more and its read tells the errno).
+ */
+import koffi from 'koffi';
+import { raw } from './sys.ts';
 
-type Poll = { stop(): void; close(): void; ref(): void; unref(): void };
-const poll = koffi.node.poll as unknown as (fd: number, o: { readable: boolean }, cb: (status: number) => void) => Poll; // the shipped .d.ts has the callback wrong
-const live = new Set<FdWatcher>(); // a collected PollHandle stops silently
-/** Calls fn (from setImmediate, so exceptions and promises behave) while fd is readable. fn must read until EAGAIN or a budget. */
+interface PollHandle {
+  stop(): void;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+// The shipped type has the callback's parameters wrong.
+const poll = koffi.node.poll as unknown as (
+  fd: number,
+  what: { readable: boolean },
+  callback: (status: number) => void,
+) => PollHandle;
+
+const live = new Set<FdWatcher>();
+
+/** Calls `handler` while the descriptor is readable; it must read until EAGAIN or a budget. */
 export class FdWatcher {
-  #h: Poll;
+  readonly fd: number;
+  readonly #handle: PollHandle;
+  readonly #owned: boolean;
   #closed = false;
   #queued = false;
-  readonly fd: number;
-  readonly #own: boolean;
-  constructor(fd: number, fn: (error: boolean) => void, own = true) {
+
+  /** `owned`: close() closes the descriptor too. Only for sockets, pipes and eBPF maps; a regular file aborts the process. */
+  constructor(fd: number, handler: (failed: boolean) => void, owned = true) {
     this.fd = fd;
-    this.#own = own;
-    let bad = false;
+    this.#owned = owned;
+    let failed = false;
     const run = () => {
       this.#queued = false;
-      if (!this.#closed) fn(bad);
+      if (!this.#closed) handler(failed);
     };
-    this.#h = poll(fd, { readable: true }, (status) => {
+    this.#handle = poll(fd, { readable: true }, (status) => {
       if (status < 0) {
-        bad = true;
-        this.#h.stop();
-      } // POLLERR: libuv has stopped it; fn's next read tells the errno
-      if (!this.#queued) {
-        this.#queued = true;
-        setImmediate(run);
+        failed = true;
+        this.#handle.stop();
       }
+      if (this.#queued) return;
+      this.#queued = true;
+      setImmediate(run);
     });
     live.add(this);
   }
-  ref(): this {
-    if (!this.#closed) this.#h.ref();
-    return this;
-  }
+
+  /** Lets the process end while this waits. */
   unref(): this {
-    if (!this.#closed) this.#h.unref();
+    if (!this.#closed) this.#handle.unref();
     return this;
   }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     live.delete(this);
-    this.#h.close();
-    if (this.#own) setImmediate(() => raw.close(this.fd));
+    this.#handle.close();
+    if (this.#owned) setImmediate(() => raw.close(this.fd));
   }
 }

@@ -1,131 +1,116 @@
+/**
+ * Network namespaces (network_namespaces(7)) in the form of `ip netns`: a bind mount under /run/netns, so that ip(8) sees them
+ * and they outlive this process.
+ *
+ * Traps that are closed here: libuv makes its pool threads lazily and they inherit the namespace of the moment (warmThreadPool);
+ * a thread that cannot go home must not go on (abort); /proc/self is the main thread's, not the caller's (thread-self).
+ */
 import fs from 'node:fs';
-import net from 'node:net';
-import { CLOEXEC, int, NONBLOCK, raw, sys } from './sys.ts';
+import { raw, SysError, sys } from './sys.ts';
 
-const NEWNET = 0x40000000,
-  DIR = '/run/netns';
-const home = fs.openSync('/proc/thread-self/ns/net', 'r');
+const CLONE_NEWNET = 0x40000000;
+const MS_BIND = 0x1000;
+const MS_REC = 0x4000;
+const MS_SHARED = 1 << 20;
+const MNT_DETACH = 2;
+const NSFS_MAGIC = 0x6e736673;
+const THREAD_NETNS = '/proc/thread-self/ns/net';
+
+export const NETNS_DIRECTORY = '/run/netns';
+
+const home = fs.openSync(THREAD_NETNS, 'r');
 let inside = false;
-/** Call once at start: libuv's pool threads are made lazily and inherit the netns of the thread that makes them. */
-export const warmThreadPool = () =>
+
+function goHome(): void {
+  inside = false;
+  if (raw.setns(home, CLONE_NEWNET) !== 0) process.abort();
+}
+
+/**
+ * Call once at start, before the first inNetns: afterwards libuv's pool threads all live in the home namespace.
+ */
+export const warmThreadPool = (): Promise<unknown> =>
   Promise.all(Array.from({ length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) }, () => fs.promises.stat('/')));
-/** Runs fn on this thread inside the netns. Only synchronous syscalls: no await, no net.connect(), no dns, no fs promises. */
-export function inNetns<T>(nsfd: number, fn: () => T): T {
+
+/**
+ * Runs `visit` on this thread inside the namespace (about 5 µs). Only synchronous calls: no await, no net.connect(), no dns, no
+ * fs promises; they would run in the home namespace or strand a pool thread here. Does not nest.
+ */
+export function inNetns<T>(netnsFd: number, visit: () => T): T {
   if (inside) throw new Error('inNetns does not nest');
-  sys.setns(nsfd, NEWNET);
+  sys.setns(netnsFd, CLONE_NEWNET);
   inside = true;
   try {
-    const r = fn();
-    if (r !== null && typeof r === 'object' && 'then' in r) throw new TypeError('inNetns body must be synchronous');
-    return r;
+    const result = visit();
+    if (result !== null && typeof result === 'object' && 'then' in result)
+      throw new TypeError('inNetns: the visit must be synchronous');
+    return result;
   } finally {
-    inside = false;
-    if (raw.setns(home, NEWNET) !== 0) process.abort();
-  } // never go on in the wrong netns
+    goHome();
+  }
 }
-/** Same on-disk form as `ip netns add`, so ip(8) sees it and it outlives this process. */
-export function netnsAdd(name: string): number {
-  const p = `${DIR}/${name}`;
-  fs.mkdirSync(DIR, { recursive: true });
-  fs.closeSync(fs.openSync(p, 'wx', 0o444));
+
+/** As ip(8) does: later mounts reach every mount namespace, and none ends up hidden below another mount of the directory. */
+function shareDirectory(directory: string): void {
+  fs.mkdirSync(directory, { recursive: true });
+  if (raw.mount('', directory, 'none', MS_SHARED | MS_REC, null) === 0) return;
+  sys.mount(directory, directory, 'none', MS_BIND | MS_REC, null);
+  sys.mount('', directory, 'none', MS_SHARED | MS_REC, null);
+}
+
+/** Whether the name is a living namespace, not a file that a crash left. */
+export function netnsExists(name: string, directory: string = NETNS_DIRECTORY): boolean {
   try {
-    sys.unshare(NEWNET);
-    try {
-      sys.mount('/proc/thread-self/ns/net', p, 'none', 4096, null);
-    } finally {
-      if (raw.setns(home, NEWNET) !== 0) process.abort();
-    }
-    return fs.openSync(p, 'r');
+    return fs.statfsSync(`${directory}/${name}`).type === NSFS_MAGIC;
   } catch (e) {
-    fs.rmSync(p, { force: true });
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw e;
   }
 }
-export function netnsDel(name: string): void {
-  sys.umount2(`${DIR}/${name}`, 2);
-  fs.unlinkSync(`${DIR}/${name}`);
+
+/** Names of all living namespaces. */
+export function netnsList(directory: string = NETNS_DIRECTORY): string[] {
+  if (!fs.existsSync(directory)) return [];
+  return fs.readdirSync(directory).filter((name) => netnsExists(name, directory));
 }
 
-export function sockaddr(ip: string, port: number): Buffer {
-  if (net.isIPv4(ip)) {
-    const b = Buffer.alloc(16);
-    b.writeUInt16LE(2);
-    b.writeUInt16BE(port, 2);
-    ip.split('.').forEach((x, i) => {
-      b[4 + i] = Number(x);
-    });
-    return b;
-  }
-  const b = Buffer.alloc(28),
-    [h = '', t] = ip.split('::'),
-    f = (s: string) => (s ? s.split(':') : []);
-  const a = f(h),
-    z = f(t ?? ''),
-    w = [...a, ...Array<string>(8 - a.length - z.length).fill('0'), ...z]; // no embedded IPv4 form
-  b.writeUInt16LE(10);
-  b.writeUInt16BE(port, 2);
-  w.forEach((x, i) => b.writeUInt16BE(parseInt(x, 16), 8 + 2 * i));
-  return b;
+/** A descriptor of the namespace; the caller closes it. Throws ENOENT, also for a dead file of that name. */
+export function netnsOpen(name: string, directory: string = NETNS_DIRECTORY): number {
+  if (!netnsExists(name, directory)) throw new SysError('open', 2, `no network namespace ${name}`);
+  return fs.openSync(`${directory}/${name}`, 'r');
 }
-export interface TcpOpts {
-  ttl?: number;
-  minTtl?: number;
-  md5?: { peer: string; key: string }[];
-  freebind?: boolean;
-}
-export function tcpMd5(fd: number, peer: string, key: string): void {
-  // struct tcp_md5sig, 216 bytes; works on a listener at any time
-  const b = Buffer.alloc(216),
-    k = Buffer.from(key);
-  if (k.length > 80) throw new RangeError('TCP MD5 key over 80 bytes');
-  sockaddr(peer, 0).copy(b);
-  b.writeUInt16LE(k.length, 130);
-  k.copy(b, 136);
-  sys.setsockopt(fd, 6, 14, b, 216);
-}
-function opts(fd: number, v6: boolean, o: TcpOpts): void {
-  if (o.ttl) sys.setsockopt(fd, v6 ? 41 : 0, v6 ? 16 : 2, int(o.ttl), 4);
-  if (o.minTtl) sys.setsockopt(fd, v6 ? 41 : 0, v6 ? 73 : 21, int(o.minTtl), 4); // GTSM; also drops RSTs sent with a low TTL
-  if (o.freebind) sys.setsockopt(fd, 0, 15, int(1), 4);
-  for (const m of o.md5 ?? []) tcpMd5(fd, m.peer, m.key);
-}
-function tcp(nsfd: number, ip: string, o: TcpOpts, f: (fd: number) => void): number {
-  return inNetns(nsfd, () => {
-    const v6 = net.isIPv6(ip),
-      fd = sys.socket(v6 ? 10 : 2, 1 | NONBLOCK | CLOEXEC, 0);
+
+/**
+ * Makes a namespace and returns a descriptor of it, which the caller closes. `prepare` runs inside before the name exists, so
+ * that nobody sees it half made. Throws EEXIST.
+ */
+export function netnsAdd(name: string, directory: string = NETNS_DIRECTORY, prepare?: () => void): number {
+  if (inside) throw new Error('netnsAdd does not nest');
+  const path = `${directory}/${name}`;
+  shareDirectory(directory);
+  if (fs.existsSync(path) && !netnsExists(name, directory)) fs.unlinkSync(path);
+  fs.closeSync(fs.openSync(path, 'wx', 0o444));
+  try {
+    sys.unshare(CLONE_NEWNET);
+    inside = true;
     try {
-      opts(fd, v6, o);
-      f(fd);
-      return fd;
-    } catch (e) {
-      raw.close(fd);
-      throw e;
+      prepare?.();
+      sys.mount(THREAD_NETNS, path, 'none', MS_BIND, null);
+    } finally {
+      goHome();
     }
-  });
+    return fs.openSync(path, 'r');
+  } catch (e) {
+    fs.rmSync(path, { force: true });
+    throw e;
+  }
 }
-export function listenIn(
-  nsfd: number,
-  ip: string,
-  port: number,
-  on: (s: net.Socket) => void,
-  o: TcpOpts = {},
-): { server: net.Server; fd: number } {
-  const fd = tcp(nsfd, ip, o, (s) => {
-    sys.setsockopt(s, 1, 2, int(1), 4);
-    const a = sockaddr(ip, port);
-    sys.bind(s, a, a.length);
-    sys.listen(s, 128);
-  });
-  return { server: net.createServer(on).listen({ fd }), fd }; // server.close() closes fd
-}
-export function connectIn(nsfd: number, dst: string, port: number, o: TcpOpts & { src?: string } = {}): net.Socket {
-  const fd = tcp(nsfd, dst, o, (s) => {
-    if (o.src) {
-      const a = sockaddr(o.src, 0);
-      sys.bind(s, a, a.length);
-    }
-  });
-  return new net.Socket({ fd, manualStart: true, readable: true, writable: true } as net.SocketConstructorOpts).connect(
-    { host: dst, port },
-  );
+
+/**
+ * Removes the name. The kernel frees the namespace and its links later, once nothing holds it: close sockets and descriptors
+ * of it first. May block up to half a second.
+ */
+export function netnsDel(name: string, directory: string = NETNS_DIRECTORY): void {
+  sys.umount2(`${directory}/${name}`, MNT_DETACH);
+  fs.unlinkSync(`${directory}/${name}`);
 }
