@@ -19,7 +19,10 @@ export type Netns = string;
 
 export interface Specs {
   netns: Record<string, never>;
-  /** key `<netns> <name with dots>` */
+  /**
+   * key `<netns> <name>`. Names as in sysctl.d(5): dots separate, a slash stands for a dot inside a device's name
+   * (`net.ipv4.conf.eth0/100.rp_filter` is of eth0.100). A setting has no absence: delete does nothing.
+   */
   sysctl: { readonly netns: Netns; readonly name: string; readonly value: string };
   /** A NIC that is not ours to make, only to set up: key `<device>`. */
   nic: { readonly device: string; readonly up: boolean; readonly mtu?: number };
