@@ -15,7 +15,8 @@
 #define HNV_RDID_DEFAULT 1
 
 /* MACDFGW: the distributed router, the same on every host and in every virtual subnet (R-ENC-4). */
-#define HNV_ROUTER_MAC { 0x02, 0x48, 0x4e, 0x56, 0x00, 0x01 }
+#define HNV_ROUTER_MAC_HIGH 0x02484e56 /* 02:48:4e:56:00:01 */
+#define HNV_ROUTER_MAC_LOW 0x0001
 
 struct hnv_address {
 	__be32 word[4];

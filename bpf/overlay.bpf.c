@@ -16,6 +16,7 @@
 #include "lib/maps.h"
 #include "lib/nvgre.h"
 #include "lib/packet.h"
+#include "lib/ping.h"
 #include "lib/route.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -103,6 +104,8 @@ int overlay_port(struct __sk_buff *skb)
 	location = routed ? route_packet(rdid, ip->daddr, &reason) : find_mac(port->vsid, eth->h_dest);
 	if (!location || location->port == ifindex)
 		return drop(skb, rdid, reason);
+	if (location->flags & HNV_LOCATION_ROUTER)
+		return answer_ping(skb, port);
 	if (segment_length(skb, ip, tcp_words) > location->mtu)
 		return drop(skb, rdid, HNV_TOO_BIG);
 	if (routed) {

@@ -30,8 +30,11 @@ function withInterfaces(entry: SlotEntry, names: readonly string[]): SlotEntry {
   return { slot: entry.slot, nextInterface: next, interfaces };
 }
 
+/** A compartment, or a host's routing domain without S2S interfaces. */
+type Numbered = Pick<Compartment, 'routingDomainId' | 's2sInterfaces'>;
+
 /** The table with an entry for every compartment and S2S interface; what was there stays as it was. */
-export function assignSlots(table: SlotTable, compartments: readonly Compartment[]): SlotTable {
+export function assignSlots(table: SlotTable, compartments: readonly Numbered[]): SlotTable {
   const domains: Record<RoutingDomainId, SlotEntry> = { ...table.domains };
   let { nextSlot } = table;
   for (const c of compartments) {

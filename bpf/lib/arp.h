@@ -46,7 +46,7 @@ static __noinline int answer_arp(struct __sk_buff *skb, struct hnv_port *port)
 {
 	struct ethhdr *eth;
 	struct arp_ipv4 *arp;
-	__u8 mac[6];
+	__u8 mac[8];
 
 	if (!port)
 		return TC_ACT_SHOT;

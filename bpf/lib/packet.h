@@ -59,16 +59,13 @@ static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
 
 static __always_inline bool is_router_mac(const __u8 *mac)
 {
-	const __u8 router[6] = HNV_ROUTER_MAC;
-
-	return same_mac(mac, router);
+	return *(__u32 *)mac == bpf_htonl(HNV_ROUTER_MAC_HIGH) && *(__u16 *)(mac + 4) == bpf_htons(HNV_ROUTER_MAC_LOW);
 }
 
 static __always_inline void set_router_mac(__u8 *mac)
 {
-	const __u8 router[6] = HNV_ROUTER_MAC;
-
-	__builtin_memcpy(mac, router, 6);
+	*(__u32 *)mac = bpf_htonl(HNV_ROUTER_MAC_HIGH);
+	*(__u16 *)(mac + 4) = bpf_htons(HNV_ROUTER_MAC_LOW);
 }
 
 static __always_inline bool is_group_mac(const __u8 *mac)

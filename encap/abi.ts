@@ -1,0 +1,265 @@
+/**
+ * The TypeScript half of `bpf/abi.h`: encoders and decoders of map keys and values. Pure. A test compares every offset with the
+ * compiler's. Integers are little-endian (the machines we run on), addresses 16 bytes in network order, IPv4 mapped.
+ */
+import type { Vsid } from '../compartments/compartment.ts';
+import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
+import { type Address, addressFromBytes, type Mac, macBytes, macFromBytes, mappedBytes } from '../lib/address.ts';
+import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
+
+/** HNV_ABI: number of the directory in which the maps are pinned; another layout is another number. */
+export const ABI = 1;
+
+/** Maps whose entries are resources; `drops` holds counters and is only read. */
+export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers'] as const;
+export type EntryMap = (typeof ENTRY_MAPS)[number];
+export const PINNED_MAPS = [...ENTRY_MAPS, 'drops'] as const;
+
+export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire' } as const;
+
+/** Bytes that the outer IPv4, GRE and inner Ethernet header add to a tenant's IP packet. */
+export const OVERHEAD = 42;
+
+export const PORT_GATEWAY = 1;
+export const LOCATION_ROUTED = 1;
+export const LOCATION_PEER = 2;
+export const LOCATION_ROUTER = 4;
+export const ROUTE_VIA = 1;
+export const PROVIDER_LOCAL = 1;
+export const PROVIDER_PEER = 2;
+
+export interface Port {
+  readonly rdid: Slot;
+  readonly vsid: Vsid;
+  readonly flags: number;
+  readonly mtu: number;
+  readonly mac: Mac;
+  readonly address: Address;
+}
+
+export interface Location {
+  readonly rdid: Slot;
+  readonly vsid: Vsid;
+  readonly port: number; // ifindex, 0 = remote
+  readonly uplink: number; // ifindex, 0 = local
+  readonly flags: number;
+  readonly mtu: number; // bytes of the tenant's IP packet
+  readonly mac: Mac;
+  readonly destination: Address; // `::` where there is none
+  readonly source: Address;
+  readonly nextHop: Address;
+}
+
+export interface Route {
+  readonly flags: number;
+  readonly vsid: Vsid;
+  readonly router: Address;
+  readonly via?: Location;
+}
+
+export interface Drops {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** No address: sixteen zero bytes. */
+export const NO_ADDRESS = '::' as Address;
+
+/** Sizes of `bpf/abi.h`, bytes. */
+export const SIZE = {
+  port: 36,
+  location: 76,
+  route: 100,
+  recordKey: 20,
+  macKey: 12,
+  routeKey: 24,
+  tunnelKey: 36,
+  dropKey: 8,
+  drops: 16,
+} as const;
+
+/** Where each field of the structs stands; compared with the C compiler's offsets in the tests. */
+export const OFFSET = {
+  port: { rdid: 0, vsid: 4, flags: 8, mtu: 12, mac: 14, address: 20 },
+  location: {
+    rdid: 0,
+    vsid: 4,
+    port: 8,
+    uplink: 12,
+    flags: 16,
+    mtu: 20,
+    mac: 22,
+    destination: 28,
+    source: 44,
+    next_hop: 60,
+  },
+  route: { flags: 0, vsid: 4, router: 8, via: 24 },
+  recordKey: { rdid: 0, address: 4 },
+  macKey: { vsid: 0, mac: 4, zero: 10 },
+  routeKey: { prefixlen: 0, rdid: 4, address: 8 },
+  tunnelKey: { vsid: 0, source: 4, destination: 20 },
+  dropKey: { rdid: 0, reason: 4 },
+  drops: { packets: 0, bytes: 8 },
+} as const;
+
+const view = (b: Uint8Array) => new DataView(b.buffer, b.byteOffset, b.byteLength);
+
+class Writer {
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.#view = view(this.bytes);
+  }
+  u32(at: number, value: number): this {
+    this.#view.setUint32(at, value, true);
+    return this;
+  }
+  u16(at: number, value: number): this {
+    this.#view.setUint16(at, value, true);
+    return this;
+  }
+  mac(at: number, mac: Mac): this {
+    this.bytes.set(macBytes(mac), at);
+    return this;
+  }
+  address(at: number, address: Address): this {
+    this.bytes.set(mappedBytes(address), at);
+    return this;
+  }
+}
+
+const u32 = (b: Uint8Array, at: number): number => view(b).getUint32(at, true);
+const addressAt = (b: Uint8Array, at: number): Address => addressFromBytes(b.subarray(at, at + 16));
+const macAt = (b: Uint8Array, at: number): Mac => macFromBytes(b.subarray(at, at + 6));
+
+export const encodeU32 = (value: number): Uint8Array => new Writer(4).u32(0, value).bytes;
+export const decodeU32 = (b: Uint8Array): number => u32(b, 0);
+
+export const encodeAddress = (a: Address): Uint8Array => mappedBytes(a);
+export const decodeAddress = (b: Uint8Array): Address => addressAt(b, 0);
+
+export function encodePort(p: Port): Uint8Array {
+  const o = OFFSET.port;
+  const w = new Writer(SIZE.port).u32(o.rdid, p.rdid).u32(o.vsid, p.vsid).u32(o.flags, p.flags);
+  return w.u16(o.mtu, p.mtu).mac(o.mac, p.mac).address(o.address, p.address).bytes;
+}
+
+export function decodePort(b: Uint8Array): Port {
+  const o = OFFSET.port;
+  return {
+    rdid: u32(b, o.rdid),
+    vsid: u32(b, o.vsid),
+    flags: u32(b, o.flags),
+    mtu: view(b).getUint16(o.mtu, true),
+    mac: macAt(b, o.mac),
+    address: addressAt(b, o.address),
+  };
+}
+
+export function encodeLocation(l: Location): Uint8Array {
+  const o = OFFSET.location;
+  const w = new Writer(SIZE.location).u32(o.rdid, l.rdid).u32(o.vsid, l.vsid).u32(o.port, l.port);
+  w.u32(o.uplink, l.uplink).u32(o.flags, l.flags).u16(o.mtu, l.mtu).mac(o.mac, l.mac);
+  w.address(o.destination, l.destination).address(o.source, l.source).address(o.next_hop, l.nextHop);
+  return w.bytes;
+}
+
+export function decodeLocation(b: Uint8Array): Location {
+  const o = OFFSET.location;
+  return {
+    rdid: u32(b, o.rdid),
+    vsid: u32(b, o.vsid),
+    port: u32(b, o.port),
+    uplink: u32(b, o.uplink),
+    flags: u32(b, o.flags),
+    mtu: view(b).getUint16(o.mtu, true),
+    mac: macAt(b, o.mac),
+    destination: addressAt(b, o.destination),
+    source: addressAt(b, o.source),
+    nextHop: addressAt(b, o.next_hop),
+  };
+}
+
+export function encodeRoute(r: Route): Uint8Array {
+  const o = OFFSET.route;
+  const w = new Writer(SIZE.route).u32(o.flags, r.flags).u32(o.vsid, r.vsid).address(o.router, r.router);
+  if (r.via) w.bytes.set(encodeLocation(r.via), o.via);
+  return w.bytes;
+}
+
+export function decodeRoute(b: Uint8Array): Route {
+  const o = OFFSET.route;
+  const route = { flags: u32(b, o.flags), vsid: u32(b, o.vsid), router: addressAt(b, o.router) };
+  return route.flags & ROUTE_VIA ? { ...route, via: decodeLocation(b.subarray(o.via)) } : route;
+}
+
+export const encodeRecordKey = (rdid: Slot, address: Address): Uint8Array =>
+  new Writer(SIZE.recordKey).u32(0, rdid).address(4, address).bytes;
+export const decodeRecordKey = (b: Uint8Array): { rdid: Slot; address: Address } => ({
+  rdid: u32(b, 0),
+  address: addressAt(b, 4),
+});
+
+export const encodeMacKey = (vsid: Vsid, mac: Mac): Uint8Array =>
+  new Writer(SIZE.macKey).u32(0, vsid).mac(4, mac).bytes;
+export const decodeMacKey = (b: Uint8Array): { vsid: Vsid; mac: Mac } => ({ vsid: u32(b, 0), mac: macAt(b, 4) });
+
+/** IPv4 prefixes lie under ::ffff:0:0/96. */
+export function encodeRouteKey(rdid: Slot, prefix: Prefix): Uint8Array {
+  const length = lengthOf(prefix) + (prefixFamily(prefix) === 4 ? 96 : 0);
+  return new Writer(SIZE.routeKey)
+    .u32(0, 32 + length)
+    .u32(4, rdid)
+    .address(8, networkOf(prefix)).bytes;
+}
+
+export function decodeRouteKey(b: Uint8Array): { rdid: Slot; prefix: Prefix } {
+  const address = addressAt(b, 8);
+  const length = u32(b, 0) - 32;
+  return { rdid: u32(b, 4), prefix: prefixOf(address, address.includes(':') ? length : length - 96) };
+}
+
+export const encodeTunnelKey = (vsid: Vsid, source: Address, destination: Address): Uint8Array =>
+  new Writer(SIZE.tunnelKey).u32(0, vsid).address(4, source).address(20, destination).bytes;
+export const decodeTunnelKey = (b: Uint8Array): { vsid: Vsid; source: Address; destination: Address } => ({
+  vsid: u32(b, 0),
+  source: addressAt(b, 4),
+  destination: addressAt(b, 20),
+});
+
+export const encodeDropKey = (rdid: Slot, reason: number): Uint8Array =>
+  new Writer(SIZE.dropKey).u32(0, rdid).u32(4, reason).bytes;
+export const decodeDropKey = (b: Uint8Array): { rdid: Slot; reason: number } => ({
+  rdid: u32(b, 0),
+  reason: u32(b, 4),
+});
+
+/** Sum over the per-CPU values of one key. */
+export function decodeDrops(perCpu: Uint8Array): Drops {
+  const v = view(perCpu);
+  let packets = 0;
+  let bytes = 0;
+  for (let at = 0; at + SIZE.drops <= perCpu.length; at += SIZE.drops) {
+    packets += Number(v.getBigUint64(at, true));
+    bytes += Number(v.getBigUint64(at + 8, true));
+  }
+  return { packets, bytes };
+}
+
+/** The tenant of an entry as the kernel holds it; what the entry hand sorts by. */
+export function slotOfEntry(map: string, key: Uint8Array, value: Uint8Array): Slot {
+  switch (map) {
+    case 'records':
+      return u32(key, OFFSET.recordKey.rdid);
+    case 'routes':
+      return u32(key, OFFSET.routeKey.rdid);
+    case 'ports':
+    case 'macs':
+    case 'tunnels':
+    case 'vsids':
+      return u32(value, 0);
+    default:
+      return DEFAULT_SLOT;
+  }
+}

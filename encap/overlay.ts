@@ -1,0 +1,327 @@
+/**
+ * From policy to the data plane: the map entries and programs that a gateway or a host needs for its VM networks (R-ENC-3…7,
+ * R-ENC-9, R-ENC-10). Pure. Interface indexes and MTUs exist only once the links do; entries that need a link which is not
+ * there yet are left out, and the loop asks again.
+ */
+import type {
+  CustomerRoute,
+  GatewayConfig,
+  LookupRecord,
+  NetAdapter,
+  ProviderAddress,
+  ProviderRoute,
+  Vsid,
+} from '../compartments/compartment.ts';
+import type { HostConfig } from '../compartments/host.ts';
+import { DEFAULT_SLOT, portOf, type Slot } from '../compartments/numbers.ts';
+import { ROUTER_MAC } from '../compartments/policy.ts';
+import type { AnyResource, Resource } from '../compartments/resource.ts';
+import { type Address, familyOf, type Mac } from '../lib/address.ts';
+import { contains, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
+import {
+  type EntryMap,
+  encodeAddress,
+  encodeLocation,
+  encodeMacKey,
+  encodePort,
+  encodeRecordKey,
+  encodeRoute,
+  encodeRouteKey,
+  encodeTunnelKey,
+  encodeU32,
+  LOCATION_PEER,
+  LOCATION_ROUTED,
+  LOCATION_ROUTER,
+  type Location,
+  NO_ADDRESS,
+  OVERHEAD,
+  PORT_GATEWAY,
+  PROGRAMS,
+  PROVIDER_LOCAL,
+  PROVIDER_PEER,
+  ROUTE_VIA,
+  slotOfEntry,
+} from './abi.ts';
+
+/** The field of the maps has sixteen bits. */
+const MAX_MTU = 0xffff;
+
+/** A link of the machine's own namespace. `peer` = a veth whose other end is in another namespace. */
+export interface Link {
+  readonly index: number;
+  readonly mtu: number;
+  readonly peer: boolean;
+}
+
+/** A port of the virtual switch: a VM's NIC on a host, an internal interface on the gateway. */
+export interface OverlayPort {
+  readonly name: string;
+  readonly device: string;
+  readonly vsid: Vsid;
+  readonly mac: Mac;
+  readonly addresses: readonly Address[];
+  readonly gateway: boolean;
+}
+
+/** A VM network on this machine. */
+export interface OverlayDomain {
+  readonly name: string;
+  readonly slot: Slot;
+  readonly ports: readonly OverlayPort[];
+  readonly customerRoutes: readonly CustomerRoute[];
+  readonly lookupRecords: readonly LookupRecord[];
+}
+
+export interface OverlayInput {
+  readonly netAdapters: readonly NetAdapter[];
+  readonly providerAddresses: readonly ProviderAddress[];
+  readonly providerRoutes: readonly ProviderRoute[];
+  readonly domains: readonly OverlayDomain[];
+  /** Kernel program tags by program name (hex). */
+  readonly tags: Readonly<Record<string, string>>;
+  link(device: string): Link | undefined;
+}
+
+/** The gateway's VM networks: every internal interface is a port `p<slot>-<n>`. */
+export const gatewayDomains = (
+  config: GatewayConfig,
+  slotOf: (c: GatewayConfig['compartments'][number]) => Slot,
+): readonly OverlayDomain[] =>
+  config.compartments.map((c) => {
+    const slot = slotOf(c);
+    return {
+      name: c.routingDomain,
+      slot,
+      ports: c.internalInterfaces.map((i, n) => ({
+        name: i.name,
+        device: portOf(slot, n),
+        vsid: i.vsid,
+        mac: i.mac,
+        addresses: i.addresses.map((a) => a.address),
+        gateway: true,
+      })),
+      customerRoutes: c.customerRoutes,
+      lookupRecords: c.lookupRecords,
+    };
+  });
+
+/** A host's VM networks: every VM's NIC is a port. */
+export const hostDomains = (
+  config: HostConfig,
+  slotOf: (d: HostConfig['routingDomains'][number]) => Slot,
+): readonly OverlayDomain[] =>
+  config.routingDomains.map((d) => ({
+    name: d.routingDomain,
+    slot: slotOf(d),
+    ports: d.ports.map((p) => ({ ...p, gateway: false })),
+    customerRoutes: d.customerRoutes,
+    lookupRecords: d.lookupRecords,
+  }));
+
+/** How a provider address is reached: NIC, our own address on it, next hop, and the MTU left for the tenant. */
+interface Path {
+  readonly uplink: number;
+  readonly source: Address;
+  readonly nextHop: Address;
+  readonly mtu: number;
+}
+
+/** On-link through the provider address whose subnet holds it, else by the most specific provider route (R-ENC-10). */
+function pathTo(input: OverlayInput, destination: Address): Path | undefined {
+  const through = (alias: string, nextHop: Address): Path | undefined => {
+    const adapter = input.netAdapters.find((a) => a.interfaceAlias === alias);
+    const own = input.providerAddresses.find((p) => p.interfaceAlias === alias);
+    const link = adapter && input.link(adapter.device);
+    return (
+      own &&
+      link && { uplink: link.index, source: own.providerAddress, nextHop, mtu: Math.min(link.mtu, MAX_MTU) - OVERHEAD }
+    );
+  };
+  const near = input.providerAddresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), destination));
+  if (near) return through(near.interfaceAlias, destination);
+  const [route] = input.providerRoutes
+    .filter((r) => contains(r.destinationPrefix, destination))
+    .sort((a, b) => lengthOf(b.destinationPrefix) - lengthOf(a.destinationPrefix) || a.metric - b.metric);
+  return route && through(route.interfaceAlias, route.nextHop);
+}
+
+const hex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
+
+function entry(map: EntryMap, key: Uint8Array, value: Uint8Array, label: string): Resource<'entry'> {
+  const spec = { map, key: hex(key), value: hex(value) };
+  return { kind: 'entry', key: `${map} ${spec.key}`, slot: slotOfEntry(map, key, value), spec, label };
+}
+
+const filter = (input: OverlayInput, device: string, program: string, slot: Slot): AnyResource => ({
+  kind: 'filter',
+  key: `${device} ingress`,
+  slot,
+  spec: { device, direction: 'ingress', program, tag: input.tags[program] ?? '' },
+  label: `${program} on ${device}`,
+});
+
+const routedFlag = (d: OverlayDomain, vsid: Vsid, address: Address): number =>
+  d.customerRoutes.some((r) => r.nextHop === undefined && r.vsid === vsid && contains(r.destinationPrefix, address))
+    ? LOCATION_ROUTED
+    : 0;
+
+/** A place in the VM network with the address under which it is known; L2Only records have none. */
+interface Place {
+  readonly address?: Address;
+  readonly location: Location;
+}
+
+const portLocation = (d: OverlayDomain, port: OverlayPort, link: Link, address?: Address): Location => ({
+  rdid: d.slot,
+  vsid: port.vsid,
+  port: link.index,
+  uplink: 0,
+  flags: (link.peer ? LOCATION_PEER : 0) | (address === undefined ? 0 : routedFlag(d, port.vsid, address)),
+  mtu: Math.min(link.mtu, MAX_MTU),
+  mac: port.mac,
+  destination: NO_ADDRESS,
+  source: NO_ADDRESS,
+  nextHop: NO_ADDRESS,
+});
+
+function portPlaces(d: OverlayDomain, port: OverlayPort, link: Link): readonly Place[] {
+  if (port.addresses.length === 0) return [{ location: portLocation(d, port, link) }];
+  return port.addresses.map((address) => ({ address, location: portLocation(d, port, link, address) }));
+}
+
+/** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
+function recordPlace(input: OverlayInput, d: OverlayDomain, r: LookupRecord): Place | undefined {
+  const known = r.type === 'L2Only' ? {} : { address: r.customerAddress };
+  const flags = routedFlag(d, r.vsid, r.customerAddress);
+  const base = { rdid: d.slot, vsid: r.vsid, port: 0, mac: r.mac };
+  if (r.mac === ROUTER_MAC) {
+    const none = { destination: NO_ADDRESS, source: NO_ADDRESS, nextHop: NO_ADDRESS };
+    return { ...known, location: { ...base, ...none, uplink: 0, mtu: 0, flags: flags | LOCATION_ROUTER } };
+  }
+  // A local port is the truth about its adapter, whatever the record says; further records give it further addresses.
+  const port = d.ports.find((p) => p.vsid === r.vsid && p.mac === r.mac);
+  if (port) {
+    const link = input.link(port.device);
+    return link && { ...known, location: portLocation(d, port, link, known.address) };
+  }
+  const own = input.providerAddresses.some((p) => p.providerAddress === r.providerAddress);
+  const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : pathTo(input, r.providerAddress);
+  return path && { ...known, location: { ...base, ...path, destination: r.providerAddress, flags } };
+}
+
+function routeEntries(d: OverlayDomain, records: ReadonlyMap<Address, Location>): readonly Resource<'entry'>[] {
+  const best = new Map<string, CustomerRoute>();
+  for (const r of d.customerRoutes) {
+    const other = best.get(r.destinationPrefix);
+    if (!other || r.metric < other.metric) best.set(r.destinationPrefix, r);
+  }
+  return [...best.values()].map((r) => {
+    const via = r.nextHop === undefined ? undefined : records.get(r.nextHop);
+    const value = encodeRoute({
+      flags: r.nextHop === undefined ? 0 : ROUTE_VIA,
+      vsid: r.vsid,
+      router: r.nextHop === undefined ? routerOf(r.destinationPrefix) : NO_ADDRESS,
+      ...(via && { via }),
+    });
+    const label = `customer route ${d.name} ${r.destinationPrefix}`;
+    return entry('routes', encodeRouteKey(d.slot, r.destinationPrefix), value, label);
+  });
+}
+
+function portEntry(d: OverlayDomain, port: OverlayPort, link: Link): Resource<'entry'> {
+  const value = encodePort({
+    rdid: d.slot,
+    vsid: port.vsid,
+    flags: port.gateway ? PORT_GATEWAY : 0,
+    mtu: Math.min(link.mtu, MAX_MTU),
+    mac: port.mac,
+    address: port.addresses.find((a) => familyOf(a) === 4) ?? port.addresses[0] ?? NO_ADDRESS,
+  });
+  return entry('ports', encodeU32(link.index), value, `port ${d.name} ${port.name}`);
+}
+
+/** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
+function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
+  const ours = input.providerAddresses.map((p) => p.providerAddress);
+  const peers = new Set(d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress));
+  return vsids.flatMap((vsid) =>
+    [...peers]
+      .filter((peer) => !ours.includes(peer))
+      .flatMap((peer) =>
+        ours.map((own) =>
+          entry(
+            'tunnels',
+            encodeTunnelKey(vsid, peer, own),
+            encodeU32(d.slot),
+            `tunnel ${d.name} ${vsid} from ${peer}`,
+          ),
+        ),
+      ),
+  );
+}
+
+function domainResources(input: OverlayInput, d: OverlayDomain): readonly AnyResource[] {
+  const ports = d.ports.flatMap((port) => {
+    const link = input.link(port.device);
+    return link ? [{ port, link }] : [];
+  });
+  const places = [
+    ...ports.flatMap(({ port, link }) => portPlaces(d, port, link)),
+    ...d.lookupRecords.map((r) => recordPlace(input, d, r)).filter((p) => p !== undefined),
+  ];
+  const records = new Map<Address, Location>();
+  const macs = new Map<string, Location>();
+  for (const { address, location } of places) {
+    if (address !== undefined && !records.has(address)) records.set(address, location);
+    const key = `${location.vsid} ${location.mac}`;
+    if (!macs.has(key) && location.mac !== ROUTER_MAC) macs.set(key, location);
+  }
+  const vsids = [...new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid))];
+  return [
+    ...ports.map(({ port }) => filter(input, port.device, PROGRAMS.port, d.slot)),
+    ...ports.map(({ port, link }) => portEntry(d, port, link)),
+    ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
+    ...[...records].map(([address, location]) =>
+      entry(
+        'records',
+        encodeRecordKey(d.slot, address),
+        encodeLocation(location),
+        `lookup record ${d.name} ${address}`,
+      ),
+    ),
+    ...[...macs.values()].map((location) =>
+      entry(
+        'macs',
+        encodeMacKey(location.vsid, location.mac),
+        encodeLocation(location),
+        `MAC ${d.name} ${location.mac}`,
+      ),
+    ),
+    ...routeEntries(d, records),
+    ...tunnelEntries(input, d, vsids),
+  ];
+}
+
+/** What the machine has for all tenants together; these belong to the default slot. */
+function sharedResources(input: OverlayInput): readonly AnyResource[] {
+  const flags = new Map<Address, number>();
+  const add = (address: Address, flag: number) => flags.set(address, (flags.get(address) ?? 0) | flag);
+  for (const p of input.providerAddresses) add(p.providerAddress, PROVIDER_LOCAL);
+  for (const r of input.domains.flatMap((d) => d.lookupRecords))
+    if (r.mac !== ROUTER_MAC) add(r.providerAddress, PROVIDER_PEER);
+  const uplinks = input.netAdapters.filter((a) =>
+    input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias),
+  );
+  return [
+    ...uplinks.filter((a) => input.link(a.device)).map((a) => filter(input, a.device, PROGRAMS.wire, DEFAULT_SLOT)),
+    ...[...flags].map(([address, flag]) =>
+      entry('providers', encodeAddress(address), encodeU32(flag), `provider address ${address}`),
+    ),
+  ];
+}
+
+/** Everything the overlay needs on this machine; callers take the slots they want. */
+export const overlayResources = (input: OverlayInput): readonly AnyResource[] => [
+  ...sharedResources(input),
+  ...input.domains.flatMap((d) => domainResources(input, d)),
+];
