@@ -1,0 +1,153 @@
+/** `./bin/lab`: plays the Fabrikam example on two guests, judges it by named checks, and lets one look inside. */
+import { createWriteStream } from 'node:fs';
+import { Command, Option } from 'commander';
+import { capture } from './capture.ts';
+import { judge, type Scene } from './checks/check.ts';
+import { CHECKS } from './checks/table.ts';
+import { startLab } from './lab.ts';
+import { running, runningPids, stopAll } from './places.ts';
+import { type Progress, progressTo } from './progress.ts';
+import { asJson, type Judged, lineOf, totals } from './report.ts';
+import { TOPOLOGY } from './world/topology.ts';
+
+interface PlayOptions {
+  readonly once?: boolean;
+  readonly only?: readonly string[];
+  readonly output: 'text' | 'json';
+}
+
+async function runChecks(
+  scene: Scene,
+  only: readonly string[],
+  tell: (line: string) => void,
+): Promise<readonly Judged[]> {
+  const judged: Judged[] = [];
+  for (const check of CHECKS.filter((c) => only.length === 0 || only.some((id) => c.id.startsWith(id)))) {
+    const began = performance.now();
+    const verdict = await judge(check, scene);
+    judged.push({ check, verdict, seconds: (performance.now() - began) / 1000 });
+    tell(lineOf(judged.at(-1)!));
+  }
+  return judged;
+}
+
+const HINTS = `
+The lab stays up. In another terminal:
+  ./bin/lab hnvgw show routes           any command of the gateway; try compartments, interfaces, s2s, records, drops
+  ./bin/lab sh gateway                  a shell on the appliance; sh contoso-vm, sh woodgrove-ny … in the world
+  ./bin/lab capture Contoso/IfCe1       packets of one compartment; internet-wire and provider-wire show the outside
+Ctrl-C ends it.
+`;
+
+const interrupted = (): Promise<void> =>
+  new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+
+async function play(options: PlayOptions): Promise<number> {
+  const progress: Progress = progressTo(process.stderr);
+  const ended = interrupted().then(() => undefined);
+  const starting = startLab(progress);
+  const lab = await Promise.race([starting, ended]);
+  if (!lab) {
+    // The guests may be half-way up; what was launched has its pid file by now or ends with the start's own failure.
+    starting.catch(() => undefined);
+    await stopAll();
+    return 130;
+  }
+  try {
+    const judged = await Promise.race([runChecks(lab, options.only ?? [], progress), ended]);
+    if (!judged) return 130;
+    process.stdout.write(`${options.output === 'json' ? asJson(judged) : totals(judged)}\n`);
+    if (options.once) return judged.length > 0 && judged.every((j) => j.verdict.held) ? 0 : 1;
+    process.stderr.write(HINTS);
+    await ended;
+    return 0;
+  } finally {
+    await lab.stop();
+    progress('the lab has ended');
+  }
+}
+
+/** A word is the appliance, the world itself, or a namespace of the world. */
+function placeOf(where: string): { machine: 'gateway' | 'world'; enter: readonly string[] } {
+  if (where === 'gateway' || where === 'world') return { machine: where, enter: [] };
+  if (TOPOLOGY.netns.some((n) => n.name === where))
+    return { machine: 'world', enter: ['nsenter', `--net=/run/netns/${where}`] };
+  throw new Error(`no place ${where}; there is: gateway, world, ${TOPOLOGY.netns.map((n) => n.name).join(', ')}`);
+}
+
+async function inside(where: string, argv: readonly string[]): Promise<number> {
+  const { machine, enter } = placeOf(where);
+  const guest = running(machine);
+  if (argv.length === 0) return guest.shell([...enter, 'bash', '-l']);
+  const done = await guest.exec([...enter, ...argv], { timeoutMs: 600_000 });
+  process.stdout.write(done.stdout);
+  process.stderr.write(done.stderr);
+  return done.code;
+}
+
+const program = new Command('lab')
+  .enablePositionalOptions()
+  .description('the Fabrikam example on two virtual machines')
+  .option('--once', 'run the checks, end, and exit 0 only if all hold')
+  .option('--only <id...>', 'run only the checks whose id begins so (for work on a check)')
+  .addOption(new Option('-o, --output <form>', 'form of the verdicts').choices(['text', 'json']).default('text'))
+  .action(async (options: PlayOptions) => {
+    process.exitCode = await play(options);
+  });
+
+program
+  .command('sh')
+  .description('a shell, or one command, in: gateway, world, or a namespace of the world')
+  .argument('<where>')
+  .argument('[command...]')
+  .passThroughOptions()
+  .action(async (where: string, argv: string[]) => {
+    process.exitCode = await inside(where, argv);
+  });
+program
+  .command('hnvgw')
+  .description('the gateway’s own command line')
+  .argument('[args...]')
+  .passThroughOptions()
+  .helpOption(false)
+  .allowUnknownOption()
+  .action(async (args: string[]) => {
+    process.exitCode = await inside('gateway', ['hnvgw', ...args]);
+  });
+program
+  .command('capture')
+  .description('packets at: internet-wire, provider-wire, a namespace of the world, or <routing domain>/<interface>')
+  .argument('<where>')
+  .argument('[filter...]', 'as tcpdump reads it')
+  .option('-w, --write <file>', 'pcap to a file, - for standard output')
+  .action(async (where: string, filter: string[], options: { write?: string }) => {
+    const file = options.write;
+    const out = file === undefined || file === '-' ? process.stdout : createWriteStream(file);
+    await capture(where, filter, file !== undefined, out);
+  });
+program
+  .command('status')
+  .description('whether the lab runs')
+  .action(() => {
+    const pids = runningPids();
+    process.stdout.write(
+      pids.size === 0 ? 'the lab does not run\n' : [...pids].map(([n, pid]) => `${n}: process ${pid}\n`).join(''),
+    );
+    process.exitCode = pids.size === 2 ? 0 : 1;
+  });
+program
+  .command('stop')
+  .description('ends the lab')
+  .action(async () => {
+    const stopped = await stopAll();
+    process.stdout.write(stopped.length ? `stopped: ${stopped.join(', ')}\n` : 'the lab does not run\n');
+  });
+
+try {
+  await program.parseAsync();
+} catch (e) {
+  process.stderr.write(`lab: ${(e as Error).message}\n`);
+  process.exitCode = 1;
+}
