@@ -41,13 +41,14 @@ const DEFAULT_SYSCTLS: Readonly<Record<string, string>> = {
   'net.ipv4.conf.all.arp_ignore': '1',
 };
 
-/** Every sysctl that we set anywhere: what the hand must read back. */
-export const SYSCTLS: readonly string[] = [
-  ...new Set([...Object.keys(COMPARTMENT_SYSCTLS), ...Object.keys(DEFAULT_SYSCTLS)]),
-];
+const sysctlsOf = (netns: Netns): Readonly<Record<string, string>> =>
+  netns === '' ? DEFAULT_SYSCTLS : COMPARTMENT_SYSCTLS;
+
+/** Names of the settings that we set in a namespace: what the hand must read back. */
+export const sysctlNames = (netns: Netns): readonly string[] => Object.keys(sysctlsOf(netns));
 
 export const sysctlResources = (slot: Slot, netns: Netns): readonly AnyResource[] =>
-  Object.entries(netns === '' ? DEFAULT_SYSCTLS : COMPARTMENT_SYSCTLS).map(([name, value]) => ({
+  Object.entries(sysctlsOf(netns)).map(([name, value]) => ({
     kind: 'sysctl',
     key: `${netns} ${name}`,
     slot,

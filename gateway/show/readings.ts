@@ -1,45 +1,15 @@
 /** What `show` needs read from the system; rows are then made from it by pure functions. */
-
 import type { Slot } from '../../compartments/numbers.ts';
 import type { Netns } from '../../compartments/resource.ts';
-import type { Address, Mac } from '../../lib/address.ts';
-import type { Prefix } from '../../lib/prefix.ts';
+import type { NetnsView } from '../../kernel/inspect.ts';
 
-export interface LinkReading {
-  readonly name: string;
-  readonly mac: Mac | undefined;
-  readonly mtu: number;
-  readonly up: boolean;
-  readonly rxPackets: number;
-  readonly rxBytes: number;
-  readonly txPackets: number;
-  readonly txBytes: number;
-}
-export interface AddressReading {
-  readonly device: string;
-  readonly address: Address;
-  readonly prefixLength: number;
-}
-export interface RouteReading {
-  readonly prefix: Prefix;
-  readonly metric: number;
-  readonly type: string; // unicast, unreachable, …
-  readonly protocol: number; // rtm_protocol
-  readonly device: string | undefined;
-  readonly nextHop: Address | undefined;
-}
-export interface NeighbourReading {
-  readonly device: string;
-  readonly address: Address;
-  readonly mac: Mac | undefined;
-  readonly state: string; // REACHABLE, STALE, …
-}
 export interface DropReading {
-  readonly slot: Slot; // 0 = of no known routing domain
+  readonly slot: Slot; // of no known routing domain: the default compartment's
   readonly reason: number;
   readonly packets: number;
   readonly bytes: number;
 }
+
 /** An S2S interface as its life cycle sees it. */
 export interface TunnelReading {
   readonly connectionState: string; // Unreachable, Disconnected, Connecting, Connected
@@ -48,10 +18,8 @@ export interface TunnelReading {
 }
 
 export interface Readings {
-  links(netns: Netns): readonly LinkReading[];
-  addresses(netns: Netns): readonly AddressReading[];
-  routes(netns: Netns): readonly RouteReading[];
-  neighbours(netns: Netns): readonly NeighbourReading[];
+  /** Undefined when the namespace is not there. */
+  netns(netns: Netns): NetnsView | undefined;
   drops(): readonly DropReading[];
   tunnel(name: string): TunnelReading | undefined;
 }

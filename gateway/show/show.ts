@@ -7,11 +7,12 @@ import { GUARD_METRIC } from '../../compartments/desired.ts';
 import { DEFAULT_SLOT, netnsOf, type Slot } from '../../compartments/numbers.ts';
 import { type Netns, PROTOCOL } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
+import type { NetnsView } from '../../kernel/inspect.ts';
 import { prefixFamily } from '../../lib/prefix.ts';
 import { PACKET_REASONS, reasonName } from '../../lib/reason.ts';
 import type { Row } from '../../lib/table.ts';
 import { type Running, routingDomainOf } from '../running.ts';
-import type { Readings, RouteReading } from './readings.ts';
+import type { Readings } from './readings.ts';
 
 interface Place {
   readonly routingDomain: string; // '' = the default compartment
@@ -52,8 +53,9 @@ function interfaces(place: Place, running: Running, read: Readings): readonly Ro
         type: n.role,
         id: n.device,
       }));
-  const links = new Map(read.links(place.netns).map((l) => [l.name, l]));
-  const addresses = read.addresses(place.netns);
+  const view = read.netns(place.netns);
+  const links = new Map((view?.links ?? []).map((l) => [l.name, l]));
+  const addresses = view?.addresses ?? [];
   return ours.map(({ alias, device, type, id }) => {
     const link = links.get(device);
     return {
@@ -68,8 +70,8 @@ function interfaces(place: Place, running: Running, read: Readings): readonly Ro
       Endpoint: id,
       MacAddress: link?.mac ?? '',
       NlMtu: link?.mtu ?? 0,
-      RxBytes: link?.rxBytes ?? 0,
-      TxBytes: link?.txBytes ?? 0,
+      RxBytes: Number(link?.counters?.rxBytes ?? 0),
+      TxBytes: Number(link?.counters?.txBytes ?? 0),
     };
   });
 }
@@ -77,7 +79,7 @@ function interfaces(place: Place, running: Running, read: Readings): readonly Ro
 /** The kernel's own protocol number for routes that come with an address. */
 const RTPROT_KERNEL = 2;
 
-const protocolName = (r: RouteReading): string =>
+const protocolName = (r: NetnsView['routes'][number]): string =>
   r.protocol === RTPROT_KERNEL
     ? 'Local'
     : r.protocol === PROTOCOL
@@ -87,7 +89,7 @@ const protocolName = (r: RouteReading): string =>
       : String(r.protocol);
 
 const routes = (place: Place, _running: Running, read: Readings): readonly Row[] =>
-  read.routes(place.netns).map((r) => ({
+  (read.netns(place.netns)?.routes ?? []).map((r) => ({
     RoutingDomain: place.routingDomain,
     DestinationPrefix: r.prefix,
     NextHop: r.nextHop ?? (prefixFamily(r.prefix) === 4 ? '0.0.0.0' : '::'),
@@ -98,9 +100,9 @@ const routes = (place: Place, _running: Running, read: Readings): readonly Row[]
   }));
 
 const neighbours = (place: Place, _running: Running, read: Readings): readonly Row[] =>
-  read.neighbours(place.netns).map((n) => ({
+  (read.netns(place.netns)?.neighbours ?? []).map((n) => ({
     RoutingDomain: place.routingDomain,
-    InterfaceAlias: n.device,
+    InterfaceAlias: n.device ?? '',
     IPAddress: n.address,
     LinkLayerAddress: n.mac ?? '',
     State: n.state,
@@ -136,11 +138,11 @@ const records = (place: Place): readonly Row[] =>
     Type: r.type,
   }));
 
-/** Counted by the data plane; slot 0 holds what came from nobody known. */
+/** Counted by the data plane; what came from nobody known is the default compartment's. */
 function drops(running: Running, read: Readings, routingDomain: string | undefined): readonly Row[] {
   return read
     .drops()
-    .map((d) => ({ ...d, routingDomain: d.slot === 0 ? '' : routingDomainOf(running, d.slot) }))
+    .map((d) => ({ ...d, routingDomain: routingDomainOf(running, d.slot) }))
     .filter((d) => d.packets > 0 && (routingDomain === undefined || d.routingDomain === routingDomain))
     .sort((a, b) => a.slot - b.slot || a.reason - b.reason)
     .map((d) => ({

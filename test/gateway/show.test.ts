@@ -3,8 +3,9 @@ import { GUARD_METRIC } from '../../compartments/desired.ts';
 import { PROTOCOL } from '../../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS } from '../../compartments/slots.ts';
 import type { Running } from '../../gateway/running.ts';
-import type { Readings, RouteReading } from '../../gateway/show/readings.ts';
+import type { Readings } from '../../gateway/show/readings.ts';
 import { NOUNS, show } from '../../gateway/show/show.ts';
+import type { NetnsView } from '../../kernel/inspect.ts';
 import type { Address, Mac } from '../../lib/address.ts';
 import type { Prefix } from '../../lib/prefix.ts';
 import { formatTable } from '../../lib/table.ts';
@@ -19,45 +20,48 @@ const running: Running = {
   table: assignSlots(EMPTY_SLOTS, config.compartments),
   source: { file: '/etc/gateway.yaml', text: '' },
 };
-const route = (prefix: string, metric: number, protocol: number, device?: string): RouteReading => ({
+const route = (prefix: string, metric: number, protocol: number, device?: string): NetnsView['routes'][number] => ({
   prefix: prefix as Prefix,
   metric,
   protocol,
+  table: 254,
   type: device ? 'unicast' : 'unreachable',
-  device,
-  nextHop: undefined,
+  ...(device && { device }),
 });
-const alias: Readonly<Record<string, string>> = { c2: 'IfCi1', c3: 'IfWi1' };
+const internal: Readonly<Record<string, string>> = { c2: 'IfCi1', c3: 'IfWi1' };
+const counters = {
+  rxPackets: 1n,
+  txPackets: 2n,
+  rxBytes: 60n,
+  txBytes: 120n,
+  rxErrors: 0n,
+  txErrors: 0n,
+  rxDropped: 0n,
+  txDropped: 0n,
+};
 const readings: Readings = {
-  links: (netns) =>
-    netns === ''
-      ? []
-      : [
-          {
-            name: alias[netns]!,
-            mac: '02:48:4e:00:13:8a' as Mac,
-            mtu: 1500,
-            up: true,
-            rxPackets: 1,
-            rxBytes: 60,
-            txPackets: 2,
-            txBytes: 120,
-          },
-        ],
-  addresses: (netns) =>
-    netns === '' ? [] : [{ device: alias[netns]!, address: '10.0.254.2' as Address, prefixLength: 24 }],
-  routes: (netns) =>
-    netns === 'c2'
-      ? [
-          route('10.1.0.0/24', 100, PROTOCOL, 'IfCe1'),
-          route('0.0.0.0/0', GUARD_METRIC, PROTOCOL),
-          route('10.0.254.0/24', 0, 2, 'IfCi1'),
-        ]
-      : [],
-  neighbours: () => [],
+  netns: (netns) => {
+    const device = internal[netns];
+    if (!device) return undefined;
+    return {
+      links: [
+        { index: 2, name: device, up: true, carrier: true, mtu: 1500, mac: '02:48:4e:00:13:8a' as Mac, counters },
+      ],
+      addresses: [{ device, address: '10.0.254.2' as Address, prefixLength: 24, protocol: PROTOCOL }],
+      routes:
+        netns === 'c2'
+          ? [
+              route('10.1.0.0/24', 100, PROTOCOL, 'IfCe1'),
+              route('0.0.0.0/0', GUARD_METRIC, PROTOCOL),
+              route('10.0.254.0/24', 0, 2, 'IfCi1'),
+            ]
+          : [],
+      neighbours: [],
+    };
+  },
   drops: () => [
     { slot: 3, reason: 4, packets: 7, bytes: 700 },
-    { slot: 0, reason: 12, packets: 1, bytes: 60 },
+    { slot: 1, reason: 12, packets: 1, bytes: 60 },
     { slot: 2, reason: 7, packets: 0, bytes: 0 },
   ],
   tunnel: (name) =>

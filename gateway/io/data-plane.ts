@@ -1,0 +1,61 @@
+/** The overlay's eBPF object on this gateway: programs and pinned maps, the entries hand, links by name, and drop counters. */
+
+import { DEFAULT_SLOT } from '../../compartments/numbers.ts';
+import type { Scope } from '../../compartments/reconcile.ts';
+import type { AnyResource } from '../../compartments/resource.ts';
+import { slotOf } from '../../compartments/slots.ts';
+import { decodeDropKey, decodeDrops, ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
+import { gatewayDomains, type Link, overlayResources } from '../../encap/overlay.ts';
+import { EntryHand } from '../../kernel/entries.ts';
+import { Namespaces } from '../../kernel/namespaces.ts';
+import { openPinned, type Pinned } from '../../kernel/pinned.ts';
+import type { Running } from '../running.ts';
+import type { DropReading } from '../show/readings.ts';
+
+export class DataPlane {
+  readonly #pinned: Pinned;
+  readonly #namespaces = new Namespaces();
+  readonly entries: EntryHand;
+
+  /** Throws when the kernel refuses the object (the verifier's words are in the message) or pinned maps have another layout. */
+  constructor(objectFile: string, pinDirectory: string) {
+    this.#pinned = openPinned(objectFile, pinDirectory, PINNED_MAPS);
+    const entryMaps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
+    this.entries = new EntryHand(entryMaps, slotOfEntry);
+  }
+
+  get programs(): Pinned['programs'] {
+    return this.#pinned.programs;
+  }
+
+  /** The overlay's resources of one slot or of all. A tenant's are made from that tenant alone. */
+  resources({ config, table }: Running, scope: Scope): readonly AnyResource[] {
+    const tags = Object.fromEntries(Object.entries(this.programs).map(([name, p]) => [name, p.tag]));
+    const domains = gatewayDomains(config, (c) => slotOf(table, c.routingDomainId));
+    const all = overlayResources({
+      netAdapters: config.netAdapters,
+      providerAddresses: config.providerAddresses,
+      providerRoutes: config.providerRoutes,
+      domains: scope === 'all' || scope === DEFAULT_SLOT ? domains : domains.filter((d) => d.slot === scope),
+      tags,
+      link: (device) => this.#link(device),
+    });
+    return scope === 'all' ? all : all.filter((r) => r.slot === scope);
+  }
+
+  /** Counters of dropped packets, summed over the CPUs. */
+  drops(): readonly DropReading[] {
+    const readings: DropReading[] = [];
+    for (const batch of this.#pinned.maps.get('drops')!.batches())
+      for (const [key, value] of batch) {
+        const { rdid, reason } = decodeDropKey(key);
+        readings.push({ slot: rdid, reason, ...decodeDrops(value) });
+      }
+    return readings;
+  }
+
+  #link(device: string): Link | undefined {
+    const link = this.#namespaces.link('', device);
+    return link && { index: link.index, mtu: link.mtu, peer: link.peerNetnsId !== undefined };
+  }
+}

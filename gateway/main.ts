@@ -1,0 +1,129 @@
+/**
+ * The gateway process: puts the hands, the loop and the API together and runs them (`hnv-gateway.service`, Type=notify).
+ * Ending or killing it stops no packet: namespaces, links, routes, eBPF maps and charon's tunnels stay, and the next start
+ * adopts them (R-OPS-2).
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { Command } from 'commander';
+import { pino } from 'pino';
+import { sysctlNames } from '../compartments/desired.ts';
+import { formatConfigError } from '../config/error.ts';
+import { loadGateway } from '../config/load.ts';
+import { ABI } from '../encap/abi.ts';
+import { KernelHand } from '../kernel/hand.ts';
+import { inspectNetns } from '../kernel/inspect.ts';
+import { warmThreadPool } from '../kernel/netns.ts';
+import { ServiceNotifier } from '../kernel/notify.ts';
+import { desiredResources } from './desired.ts';
+import type { Event } from './event.ts';
+import { Gateway } from './gateway.ts';
+import { serveApi } from './io/api.ts';
+import { Charon } from './io/charon.ts';
+import { DataPlane } from './io/data-plane.ts';
+import { secretReader } from './io/secret.ts';
+import { FileStore } from './io/store.ts';
+import type { Readings } from './show/readings.ts';
+
+const CONFIG_DRIVE = '/media/hnv-config/gateway.yaml';
+const CONFIG_FILE = '/etc/hnv-gateway/gateway.yaml';
+/** How long a start waits for charon before it goes on without the tunnels. */
+const CHARON_PATIENCE_MS = 10_000;
+/** A full look at reality, for what no event told. */
+const RESYNC_MS = 60_000;
+
+interface Options {
+  readonly config: string;
+  readonly state: string;
+  readonly socket: string;
+  readonly pin: string;
+  readonly object: string;
+  readonly vici: string;
+  readonly logLevel: string;
+}
+
+const options = new Command('hnv-gateway')
+  .description('the gateway process')
+  .option('--config <file>', 'configuration; auto = the configuration drive, else /etc/hnv-gateway', 'auto')
+  .option('--state <directory>', 'slot numbers and the configuration in force', '/var/lib/hnv-gateway')
+  .option('--socket <path>', 'API socket', '/run/hnv-gateway/api.sock')
+  .option('--pin <directory>', 'where eBPF maps are pinned', '/sys/fs/bpf/hnv-gateway')
+  .option('--object <file>', 'the overlay object', path.join(import.meta.dirname, 'bpf/overlay.bpf.o'))
+  .option('--vici <path>', "charon's control socket", '/run/hnv-charon/charon.vici')
+  .option('--log-level <level>', 'pino level', 'info')
+  .parse()
+  .opts<Options>();
+
+const log = pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+const service = new ServiceNotifier(process.env);
+
+async function main(): Promise<void> {
+  // Before any namespace is visited: pool threads inherit the namespace of the moment they are made in.
+  await warmThreadPool();
+  const configFile =
+    options.config === 'auto' ? (fs.existsSync(CONFIG_DRIVE) ? CONFIG_DRIVE : CONFIG_FILE) : options.config;
+  const store = new FileStore(options.state, configFile);
+  const dataPlane = new DataPlane(options.object, path.join(options.pin, String(ABI)));
+  const running = () => gateway.running;
+  const notice = (event: Event) => gateway.notice(event);
+  const kernel = new KernelHand({
+    programs: dataPlane.programs,
+    sysctls: sysctlNames,
+    nics: () => running()?.config.netAdapters ?? [],
+  });
+  const charon = new Charon(options.vici, running, notice, log);
+  const gateway: Gateway = new Gateway({
+    hands: () => [kernel, dataPlane.entries, ...charon.hands()],
+    tunnels: charon,
+    store,
+    log,
+    load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
+    desired: (candidate, up, scope) =>
+      desiredResources(candidate, up, scope, (r, s) => dataPlane.resources(r, s), store.digestKey),
+    later: (event, ms) => setTimeout(notice, ms, event).unref(),
+  });
+  const readings: Readings = {
+    netns: (netns) => {
+      try {
+        return inspectNetns(netns);
+      } catch (e) {
+        if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+        throw e;
+      }
+    },
+    drops: () => dataPlane.drops(),
+    tunnel: (name) => charon.reading(name),
+  };
+
+  charon.start();
+  await Promise.race([charon.ready, new Promise((resolve) => setTimeout(resolve, CHARON_PATIENCE_MS))]);
+  const source = store.bootSource();
+  if (!source) log.warn({ file: configFile }, 'no configuration yet: write the file and restart, or use hnvgw apply');
+  else {
+    const started = await gateway.start(source);
+    if (started.ok) log.info({ ops: started.value.length, file: source.file }, 'started');
+    else if (started.error.code === 'CONFIG')
+      for (const e of started.error.errors) log.error({ code: e.code }, formatConfigError(e));
+  }
+
+  const api = await serveApi(options.socket, gateway, readings);
+  setInterval(notice, RESYNC_MS, { type: 'resync' });
+  if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);
+  service.ready(source ? `configured by ${source.file}` : 'waits for a configuration');
+
+  const stop = async () => {
+    service.stopping();
+    await api.close();
+    await charon.stop();
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void stop());
+  process.on('SIGINT', () => void stop());
+}
+
+main().catch((error: unknown) => {
+  log.fatal({ err: error }, 'the gateway cannot run');
+  process.exitCode = 1;
+  // pino writes synchronously here; nothing else may keep a process alive that failed to start.
+  process.exit();
+});
