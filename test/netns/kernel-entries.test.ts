@@ -8,6 +8,7 @@ import type { AnyResource } from '../../compartments/resource.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { openPinned, type Pinned, removePinned } from '../../kernel/pinned.ts';
 import { compileSample } from '../kernel/sample.ts';
+import { titled } from '../kernel/titled.ts';
 import { cannotMakeNamespaces, World } from './world.ts';
 
 const missing = cannotMakeNamespaces();
@@ -32,7 +33,7 @@ const record = (key: number, value: number) => entry('records', hex(key, 4), hex
 const route = (key: string, value: number) => entry('routes', key, hex(value, 4));
 const setting = (key: number, value: number) => entry('settings', hex(key, 4), hex(value, 4));
 
-describe('entry hand on pinned maps', function () {
+describe(titled('entry hand on pinned maps', missing), function () {
   this.timeout(30_000);
   let world: World;
   let object: string;
@@ -56,10 +57,7 @@ describe('entry hand on pinned maps', function () {
   ];
 
   before(function () {
-    if (missing) {
-      this.test!.parent!.title += ` (${missing})`;
-      this.skip();
-    }
+    if (missing) this.skip();
     world = new World();
     object = path.join(world.dir, 'sample.o');
     compileSample(object);
