@@ -77,7 +77,7 @@ export const address = (at: End, cidr: string): Promise<void> =>
 const networkOf = (cidr: string) => cidr.replace(/\.\d+\/24$/, '.0/24');
 
 /** A network with two members that know each other for good. */
-async function segment(a: End, addressA: string, b: End, addressB: string): Promise<void> {
+export async function segment(a: End, addressA: string, b: End, addressB: string): Promise<void> {
   await address(a, `${addressA}/24`);
   await address(b, `${addressB}/24`);
   await neighbour(a, addressB, b.mac);

@@ -83,26 +83,33 @@ const ranged = (s: Spread) => `${fixed(s.median, 2)} (${fixed(s.min, 2)}-${fixed
 const thousands = (x: number) => fixed(x / 1e3, 0);
 const gigabits = (x: number) => fixed(x / 1e9, 2);
 
-export function figureRows(r: Report): Cells[] {
-  return ROWS.map((row) => {
-    const { pps, bulk, bulkNoGso, rtt50, rtt99, lost, waiting, busy } = r.figures[row];
+export const packetRows = (r: Report): Cells[] =>
+  ROWS.map((row) => {
+    const { pps, lost, waiting, busy } = r.figures[row];
     return {
-      layout: NAMES[row],
-      'kpps (best)': `${thousands(pps.median)} (${thousands(pps.max)})`,
+      'small packets': NAMES[row],
+      'kpps, median (best)': `${thousands(pps.median)} (${thousands(pps.max)})`,
       'to plain': ranged(r.toPlain[row].pps),
       'to VXLAN': ranged(r.toVxlan[row].pps),
       'ns/packet': fixed((busy.median / pps.median) * 1e9, 0),
       lost: lost.max,
       'generator waits': `${fixed(waiting.median * 100, 0)} %`,
-      'TCP Gbit/s': gigabits(bulk.median),
-      'TCP to plain': ranged(r.toPlain[row].bulk),
+    };
+  });
+
+export const tcpRows = (r: Report): Cells[] =>
+  ROWS.map((row) => {
+    const { bulk, bulkNoGso, rtt50, rtt99 } = r.figures[row];
+    return {
+      TCP: NAMES[row],
+      'bulk Gbit/s': gigabits(bulk.median),
+      'to plain': ranged(r.toPlain[row].bulk),
       'without GSO': gigabits(bulkNoGso.median),
       'without GSO to plain': ranged(r.toPlain[row].bulkNoGso),
-      'RTT µs p50/p99': `${fixed(rtt50.median, 0)} / ${fixed(rtt99.median, 0)}`,
+      'round trip µs p50 / p99': `${fixed(rtt50.median, 0)} / ${fixed(rtt99.median, 0)}`,
       'p50 to plain': ranged(r.toPlain[row].rtt50),
     };
   });
-}
 
 export const barRows = (r: Report): Cells[] =>
   r.bars.map(({ what, atLeast, ratio: x, held }) => ({
@@ -112,7 +119,9 @@ export const barRows = (r: Report): Cells[] =>
     verdict: held ? 'held' : 'MISSED',
   }));
 
-export const forPeople = (r: Report): string => `${formatTable(figureRows(r))}\n${formatTable(barRows(r))}`;
+const tables = (r: Report) => [packetRows(r), tcpRows(r), barRows(r)];
+
+export const forPeople = (r: Report): string => tables(r).map(formatTable).join('\n');
 
 function markdownTable(rows: readonly Cells[]): string {
   const columns = Object.keys(rows[0] ?? {});
@@ -129,8 +138,7 @@ export function markdown(r: Report): string {
   const { cpu, cpus, memoryGiB, kernel, date } = r.machine;
   return [
     `${date}: ${cpus} vCPU (${cpu}), ${memoryGiB} GiB, cloud VM, kernel ${kernel}; ${r.rounds} interleaved rounds; TCP with ${r.congestionControl}.`,
-    markdownTable(figureRows(r)),
-    markdownTable(barRows(r)),
+    ...tables(r).map(markdownTable),
   ].join('\n\n');
 }
 

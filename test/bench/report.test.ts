@@ -31,7 +31,10 @@ describe('overlay report', () => {
   it('names the machine and the congestion control in the document', () => {
     const text = markdown(report(samples({}), machine, 'reno'));
     assert.match(text, /2026-01-02: 2 vCPU .*kernel 6\.18.*reno/);
-    assert.equal(text.split('\n').filter((l) => l.startsWith('| VM to VM: ') || l.startsWith('| gateway: ')).length, 6);
+    assert.equal(
+      text.split('\n').filter((l) => l.startsWith('| VM to VM: ') || l.startsWith('| gateway: ')).length,
+      12,
+    );
   });
 
   it('replaces what stands between the marks and nothing else', () => {

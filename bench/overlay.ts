@@ -1,0 +1,156 @@
+/**
+ * npm run bench:overlay [-- --bars] [--rounds N] [-o json] [--write]
+ *
+ * The overlay beside plain kernel routing and kernel VXLAN with a bridge: small packets of one core, TCP bulk, TCP
+ * request/response; VM to VM and through a gateway's compartment. Methods and latest figures: docs/performance.md.
+ */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { verdictLine } from './bars.ts';
+import { isolated } from './isolation.ts';
+import { type Layout, plainGateway, plainVm, vxlanGateway, vxlanVm } from './layouts.ts';
+import { bulk, CONGESTION_CONTROL, exchange, loadSink, prepare, type SmallPackets, smallPackets } from './measure.ts';
+import { overlayGateway, overlayVm } from './ours.ts';
+import {
+  forPeople,
+  type Machine,
+  MEASURES,
+  type Measure,
+  markdown,
+  ROWS,
+  type Row,
+  report,
+  withBlock,
+} from './report.ts';
+
+import { spread } from './statistics.ts';
+
+const root = path.resolve(import.meta.dirname, '..');
+const PERFORMANCE = `${root}/docs/performance.md`;
+const SECONDS = { slice: 0.25, bulk: 2, bulkNoGso: 1, rtt: 0.5 } as const;
+/** Small packets visit all layouts this often in a round: what disturbs one visit does not make the round's figure. */
+const SLICES = 4;
+
+interface Options {
+  readonly bars: boolean;
+  readonly rounds: number;
+  readonly output: 'table' | 'json';
+  readonly write: boolean;
+}
+
+function options(): Options {
+  const positive = (text: string) => {
+    if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 on');
+    return Number(text);
+  };
+  return new Command('bench:overlay')
+    .option('--bars', 'exit 1 when a bar is missed', false)
+    .option('--rounds <n>', 'rounds over all layouts', positive, 5)
+    .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'json']).default('table'))
+    .option('--write', 'put the figures into docs/performance.md', false)
+    .parse()
+    .opts<Options>();
+}
+
+const progress = (text: string) => process.stderr.write(`${text}\n`);
+
+const fail = (why: Error): never => {
+  progress(`bench:overlay: ${why.message}`);
+  process.exit(2);
+};
+
+type Layouts = Readonly<Record<Row, Layout>>;
+
+async function build(): Promise<Layouts> {
+  progress('building six layouts');
+  loadSink();
+  const layouts: Layouts = {
+    vmPlain: await plainVm(),
+    vmVxlan: await vxlanVm(),
+    vmOverlay: await overlayVm(),
+    gatewayPlain: await plainGateway(),
+    gatewayVxlan: await vxlanGateway(),
+    gatewayOverlay: await overlayGateway(),
+  };
+  for (const row of ROWS) await prepare(layouts[row], fail);
+  return layouts;
+}
+
+const median = (slices: readonly SmallPackets[], measure: keyof SmallPackets): number =>
+  spread(slices.map((s) => s[measure])).median;
+
+type Collected = Record<Row, Record<Measure, number[]>>;
+
+/** One round: every measurement visits all layouts one after the other, so that neighbours in a ratio are neighbours in time. */
+async function round(layouts: Layouts, into: Collected, say: (text: string) => void): Promise<void> {
+  const each = async (what: string, measure: (l: Layout, to: Record<Measure, number[]>) => Promise<string>) => {
+    const seen: string[] = [];
+    for (const row of ROWS) seen.push(await measure(layouts[row], into[row]));
+    say(`${what} ${seen.join(' | ')}`);
+  };
+  const slices = Object.fromEntries(ROWS.map((row) => [row, []])) as unknown as Record<Row, SmallPackets[]>;
+  for (let n = 0; n < SLICES; n++)
+    for (const row of ROWS) slices[row].push(await smallPackets(layouts[row], SECONDS.slice));
+  say(`kpps ${ROWS.map((row) => (median(slices[row], 'pps') / 1e3).toFixed(0)).join(' | ')}`);
+  for (const row of ROWS) {
+    for (const m of ['pps', 'waiting', 'busy'] as const) into[row][m].push(median(slices[row], m));
+    into[row].lost.push(slices[row].reduce((sum, s) => sum + s.lost, 0));
+  }
+  await each('TCP Gbit/s', async (l, to) => {
+    const rate = await bulk(l, SECONDS.bulk, true);
+    to.bulk.push(rate);
+    return (rate / 1e9).toFixed(1);
+  });
+  await each('TCP without GSO Gbit/s', async (l, to) => {
+    const rate = await bulk(l, SECONDS.bulkNoGso, false);
+    to.bulkNoGso.push(rate);
+    return (rate / 1e9).toFixed(2);
+  });
+  await each('round trip µs', async (l, to) => {
+    const { p50, p99 } = await exchange(l, SECONDS.rtt);
+    to.rtt50.push(p50);
+    to.rtt99.push(p99);
+    return p50.toFixed(0);
+  });
+}
+
+const machine = (): Machine => ({
+  cpu: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
+  cpus: os.cpus().length,
+  memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+  kernel: os.release().split('.').slice(0, 2).join('.'),
+  date: new Date().toISOString().slice(0, 10),
+});
+
+function write(block: string): void {
+  const text = withBlock(fs.readFileSync(PERFORMANCE, 'utf8'), 'bench:overlay', block);
+  if (text === undefined) throw new Error('docs/performance.md has no marks for the figures of bench:overlay');
+  fs.writeFileSync(PERFORMANCE, text);
+}
+
+function compile(): void {
+  if (os.cpus().length < 2) throw new Error('bench:overlay needs two CPUs: one generates, one forwards');
+  for (const build of ['bin/bpf.sh', 'bench/build.sh'])
+    execFileSync(`${root}/${build}`, { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+async function main(o: Options): Promise<number> {
+  const layouts = await build();
+  const collected = Object.fromEntries(
+    ROWS.map((r) => [r, Object.fromEntries(MEASURES.map((m) => [m, []]))]),
+  ) as unknown as Collected;
+  progress(`each line: ${ROWS.join(' | ')}`);
+  for (let n = 1; n <= o.rounds; n++)
+    await round(layouts, collected, (text) => progress(`round ${n}/${o.rounds}: ${text}`));
+  const result = report(collected, machine(), CONGESTION_CONTROL);
+  if (o.write) write(markdown(result));
+  process.stdout.write(o.output === 'json' ? `${JSON.stringify(result)}\n` : `\n${forPeople(result)}\n`);
+  process.stdout.write(`${verdictLine(result.bars)}\n`);
+  return o.bars && result.bars.some((b) => !b.held) ? 1 : 0;
+}
+
+const chosen = options();
+await isolated(compile, () => main(chosen)).catch(fail);
