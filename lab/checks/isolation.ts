@@ -1,9 +1,20 @@
 /** Point 4: what must not arrive does not arrive, and a drop counter tells why. */
-import { CONTOSO, GATEWAY, HOSTS, MACDFGW, ROGUE, SITES, serverOf, type Vm, WOODGROVE } from '../fabrikam.ts';
+import {
+  CONTOSO,
+  GATEWAY,
+  HOSTS,
+  MACDFGW,
+  ROGUE,
+  SITES,
+  serverOf,
+  type Tenant,
+  type Vm,
+  WOODGROVE,
+} from '../fabrikam.ts';
 import { echoRequest, ethernet, ipv4, nvgre } from '../pcap/craft.ts';
 import { ETHERTYPE, PROTOCOL } from '../pcap/frame.ts';
 import { type Check, type Scene, type Verdict, verdict } from './check.ts';
-import { countedDrops, nothingArrives, type Place, told, toRouter } from './watch.ts';
+import { type Counting, countedDrops, nothingArrives, told, toRouter } from './watch.ts';
 
 const VM = CONTOSO.vms[0]!;
 const VICTIM = WOODGROVE.vms[0]!;
@@ -12,21 +23,18 @@ const COPIES = 3;
 
 const copies = (frame: Uint8Array): Uint8Array[] => Array.from({ length: COPIES }, () => frame);
 
-const placesOf = (tenant: typeof CONTOSO): Place[] => [
-  ...tenant.vms.map((vm: Vm) => ({ netns: vm.netns, device: 'eth0' })),
-  ...tenant.sites.map((s) => ({ netns: serverOf(s), device: 'eth0' })),
-];
+const placesOf = (tenant: Tenant): string[] => [...tenant.vms.map((vm) => vm.netns), ...tenant.sites.map(serverOf)];
 
 interface Attack {
   readonly id: string;
   readonly title: string;
   readonly marker: string;
-  readonly places: readonly Place[];
+  readonly places: readonly string[]; // namespaces at which nothing may arrive
   readonly from: string; // namespace
   readonly device: string;
   frames(scene: Scene): Promise<readonly Uint8Array[]>;
   readonly counted: {
-    readonly where: string;
+    readonly where: Counting;
     readonly tenants: readonly string[];
     readonly reasons: readonly string[];
   };
@@ -55,7 +63,7 @@ const vmAttack = (id: string, title: string, reason: string, frame: (marker: str
   id,
   title,
   marker: `attack-${id}`,
-  places: [...placesOf(CONTOSO).filter((p) => p.netns !== VM.netns), ...placesOf(WOODGROVE)],
+  places: [...placesOf(CONTOSO).filter((netns) => netns !== VM.netns), ...placesOf(WOODGROVE)],
   from: VM.netns,
   device: 'eth0',
   frames: async () => copies(frame(`attack-${id}`)),
@@ -77,7 +85,7 @@ const ATTACKS: readonly Attack[] = [
     id: '4-no-record',
     title: 'Contoso’s site sends to 10.0.0.99, which no lookup record names',
     marker: 'attack-no-record',
-    places: [...placesOf(WOODGROVE), ...CONTOSO.vms.map((vm) => ({ netns: vm.netns, device: 'eth0' }))],
+    places: [...placesOf(WOODGROVE), ...CONTOSO.vms.map((vm) => vm.netns)],
     from: serverOf(CONTOSO.sites[0]!),
     device: 'eth0',
     frames: async ({ world }) => {
@@ -171,10 +179,12 @@ const ATTACKS: readonly Attack[] = [
 
 async function attempt(attack: Attack, scene: Scene): Promise<Verdict> {
   const frames = await attack.frames(scene);
-  const { result, drops } = await countedDrops(scene, () =>
-    nothingArrives(scene, attack.places, attack.marker, () => scene.world.inject(attack.from, attack.device, frames)),
-  );
   const { where, tenants, reasons } = attack.counted;
+  const { result, drops } = await countedDrops(scene, where, () =>
+    nothingArrives(scene.world, attack.places, attack.marker, () =>
+      scene.world.inject(attack.from, attack.device, frames),
+    ),
+  );
   return verdict([...result, told(drops, where, tenants, reasons, frames.length)]);
 }
 

@@ -37,24 +37,25 @@ export async function underTraffic<T>(
   action: () => Promise<T>,
 ): Promise<UnderTraffic<T>> {
   // The first packets of a quiet flow may wait for neighbours to be resolved; what is measured starts after that.
-  for (const f of flows)
-    await until(`${f.name} to answer`, 20_000, async () =>
+  const answers = (f: Flow) =>
+    until(`${f.name} to answer`, 20_000, async () =>
       (await world.ping(f.from, f.to, 1)).received === 1 ? true : undefined,
     );
+  await Promise.all(flows.map(answers));
   const started: string[] = [];
   const pings: PingResult[] = [];
   let result: T;
   const begin = Date.now();
   try {
     for (const [i, f] of flows.entries()) {
-      await world.startPing(`ping-${i}`, f.from, f.to);
       started.push(`ping-${i}`);
+      await world.startPing(`ping-${i}`, f.from, f.to);
     }
     await pause(SETTLE_MS);
     result = await action();
     await pause(SETTLE_MS);
   } finally {
-    for (const name of started) pings.push(await world.stopPing(name));
+    pings.push(...(await Promise.all(started.map((name) => world.stopPing(name)))));
   }
   const seconds = (Date.now() - begin) / 1000;
   const findings = pings.map((p, i): Finding => {

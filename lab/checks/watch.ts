@@ -1,22 +1,17 @@
-/** Looks whether crafted packets arrive: captures at the places, sends, then a harmless packet that must arrive as the control. */
-import { CONTOSO, GATEWAY, HOSTS, MACDFGW, type Tenant } from '../fabrikam.ts';
+/** Looks whether crafted packets arrive anywhere, with a harmless packet that must arrive as the control, and which counters tell. */
+import { CONTOSO, GATEWAY, MACDFGW, type Vm } from '../fabrikam.ts';
 import { until } from '../machine.ts';
 import { echoRequest, ethernet } from '../pcap/craft.ts';
 import { parsePcap } from '../pcap/file.ts';
 import { ETHERTYPE } from '../pcap/frame.ts';
 import { framesWith } from '../pcap/wire.ts';
 import type { HostName } from '../world/host-yaml.ts';
-import type { World } from '../world/world.ts';
+import { arrivalsAt, type World } from '../world/world.ts';
 import type { Finding, Scene } from './check.ts';
 
-export interface Place {
-  readonly netns: string;
-  readonly device: string;
-}
-
-async function seen(world: World, name: string, marker: string): Promise<number> {
-  const capture = parsePcap(await world.capture(name));
-  if (!capture.ok) throw new Error(`the capture ${name} is damaged: ${capture.error}`);
+async function seen(world: World, netns: string, marker: string): Promise<number> {
+  const capture = parsePcap(await world.capture(arrivalsAt(netns)));
+  if (!capture.ok) throw new Error(`the capture of arrivals at ${netns} is damaged: ${capture.error}`);
   return framesWith(capture.value.frames, [marker]);
 }
 
@@ -25,77 +20,65 @@ async function seen(world: World, name: string, marker: string): Promise<number>
  * packets sent before it have had their chance. Findings: per place that nothing with `marker` came.
  */
 export async function nothingArrives(
-  scene: Scene,
-  places: readonly Place[],
+  world: World,
+  places: readonly string[],
   marker: string,
   send: () => Promise<void>,
 ): Promise<readonly Finding[]> {
-  const { world } = scene;
-  const [from, to] = CONTOSO.vms as readonly [Tenant['vms'][number], Tenant['vms'][number]];
-  const watched = [...places, { netns: to.netns, device: 'eth0' }];
-  const name = (p: Place) => `watch-${p.netns}`;
-  for (const p of watched) await world.startCapture(name(p), p.netns, p.device);
-  try {
-    await send();
-    const control = `control-${marker}`;
-    const frame = ethernet(from.mac, to.mac, ETHERTYPE.IPV4, echoRequest(from.address, to.address, control));
-    await world.inject(from.netns, 'eth0', [frame]);
-    await until('the control packet to arrive', 10_000, async () =>
-      (await seen(world, `watch-${to.netns}`, control)) > 0 ? true : undefined,
-    );
-    const findings: Finding[] = [];
-    for (const p of places) {
-      const n = await seen(world, name(p), marker);
-      findings.push([n === 0, n === 0 ? `nothing arrived at ${p.netns}` : `${n} frames arrived at ${p.netns}`]);
-    }
-    return findings;
-  } finally {
-    for (const p of watched) await world.stopCapture(name(p));
-  }
+  const [from, to] = CONTOSO.vms as readonly [Vm, Vm];
+  await send();
+  const control = `control-${marker}`;
+  const frame = ethernet(from.mac, to.mac, ETHERTYPE.IPV4, echoRequest(from.address, to.address, control));
+  await world.inject(from.netns, 'eth0', [frame]);
+  await until('the control packet to arrive', 10_000, async () =>
+    (await seen(world, to.netns, control)) > 0 ? true : undefined,
+  );
+  return Promise.all(
+    places.map(async (netns): Promise<Finding> => {
+      const n = await seen(world, netns, marker);
+      return [n === 0, n === 0 ? `nothing arrived at ${netns}` : `${n} frames arrived at ${netns}`];
+    }),
+  );
 }
 
-type Counters = ReadonlyMap<string, number>; // `<where> <routing domain> <reason>` → packets
+/** Where drops are counted: the gateway or a host. */
+export type Counting = typeof GATEWAY.name | HostName;
+type Counters = ReadonlyMap<string, number>; // `<routing domain> <reason>` → packets
 
-async function counters(scene: Scene): Promise<Counters> {
-  const all = new Map<string, number>();
-  const add = (where: string, rows: readonly { RoutingDomain: string; Reason: string; Packets: number }[]) => {
-    for (const r of rows) all.set(`${where} ${r.RoutingDomain || '-'} ${r.Reason}`, r.Packets);
-  };
-  add(GATEWAY.name, await scene.gateway.show('drops'));
-  for (const host of Object.keys(HOSTS) as HostName[]) add(host, await scene.world.drops(host));
-  return all;
+async function counters(scene: Scene, where: Counting): Promise<Counters> {
+  const rows = await (where === GATEWAY.name ? scene.gateway.show('drops') : scene.world.drops(where));
+  return new Map(rows.map((r) => [`${r.RoutingDomain || '-'} ${r.Reason}`, r.Packets]));
 }
 
 /** Which drop counters went up while `action` ran, and by how much. */
-export async function countedDrops<T>(scene: Scene, action: () => Promise<T>): Promise<{ result: T; drops: Counters }> {
-  const before = await counters(scene);
+export async function countedDrops<T>(
+  scene: Scene,
+  where: Counting,
+  action: () => Promise<T>,
+): Promise<{ result: T; drops: Counters }> {
+  const before = await counters(scene, where);
   const result = await action();
-  const after = await counters(scene);
-  const drops = new Map(
-    [...after].map(([k, n]): [string, number] => [k, n - (before.get(k) ?? 0)]).filter(([, n]) => n > 0),
-  );
-  return { result, drops };
+  const after = await counters(scene, where);
+  const moved = [...after].map(([k, n]): [string, number] => [k, n - (before.get(k) ?? 0)]);
+  return { result, drops: new Map(moved.filter(([, n]) => n > 0)) };
 }
 
-/** A finding that a counter of this place, tenant and one of the reasons went up by at least `packets`. */
+/** A finding that the counters of these tenants (`-` = of nobody known) and reasons went up by at least `packets`. */
 export function told(
   drops: Counters,
-  where: string,
+  where: Counting,
   tenants: readonly string[],
   reasons: readonly string[],
   packets: number,
 ): Finding {
   const matching = [...drops].filter(([key]) => {
-    const [place, tenant, reason] = key.split(' ') as [string, string, string];
-    return place === where && tenants.includes(tenant) && reasons.includes(reason);
+    const [tenant = '', reason = ''] = key.split(' ');
+    return tenants.includes(tenant) && reasons.includes(reason);
   });
-  const sum = matching.reduce((n, [, count]) => n + count, 0);
-  if (sum >= packets) return [true, matching.map(([key, n]) => `${key} +${n}`).join(', ')];
-  const other = [...drops].map(([key, n]) => `${key} +${n}`).join(', ') || 'none';
-  return [
-    false,
-    `${where} did not count ${reasons.join(' or ')} of ${tenants.join(' or ')}; counters that moved: ${other}`,
-  ];
+  const list = (rows: readonly (readonly [string, number])[]) => rows.map(([key, n]) => `${key} +${n}`).join(', ');
+  if (matching.reduce((n, [, count]) => n + count, 0) >= packets) return [true, `${where} counted ${list(matching)}`];
+  const wanted = `${reasons.join(' or ')} of ${tenants.join(' or ')}`;
+  return [false, `${where} did not count ${packets} × ${wanted}; counters that moved: ${list([...drops]) || 'none'}`];
 }
 
 /** A tenant's VM sends an IPv4 packet to the distributed router. */

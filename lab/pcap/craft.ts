@@ -38,9 +38,12 @@ export function ipv4(source: string, destination: string, protocol: number, payl
   return b;
 }
 
+/** Identifier of our echo requests, by which a capture picks them out. */
+export const ECHO_IDENTIFIER = 0x4c41;
+
 /** An ICMP echo request whose data is `text`, so that it is recognised wherever it turns up. */
 export function echoRequest(source: string, destination: string, text: string): Uint8Array {
-  const icmp = Uint8Array.from([8, 0, 0, 0, 0x4c, 0x41, 0, 1, ...new TextEncoder().encode(text)]);
+  const icmp = Uint8Array.from([8, 0, 0, 0, ...be16(ECHO_IDENTIFIER), 0, 1, ...new TextEncoder().encode(text)]);
   icmp.set(be16(checksum(icmp)), 2);
   return ipv4(source, destination, PROTOCOL.ICMP, icmp);
 }

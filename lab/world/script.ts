@@ -14,8 +14,6 @@ const addressLines = (end: End, mtu: number): string[] => [
   `link set dev ${end.device} up`,
 ];
 
-const SYSCTLS = ['net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1'];
-
 function netnsLines(n: Netns, wires: readonly Wire[]): string[] {
   const ends = wires.flatMap((w) => [w.a, ...(w.b ? [w.b] : [])].map((end) => ({ end, mtu: w.mtu })));
   return [
@@ -41,10 +39,8 @@ export function bringUp(t: Topology, prefix = ''): string {
       t.netns.map((n) => `netns add ${prefix}${n.name}`),
     ),
   ];
-  for (const n of t.netns)
-    lines.push(
-      `nsenter --net=/run/netns/${prefix}${n.name} sysctl -qw ${[...SYSCTLS, ...(n.forward ? ['net.ipv4.ip_forward=1'] : [])].join(' ')}`,
-    );
+  for (const n of t.netns.filter(({ forward }) => forward))
+    lines.push(`nsenter --net=/run/netns/${prefix}${n.name} sysctl -qw net.ipv4.ip_forward=1`);
   lines.push(
     ...batch(
       '',

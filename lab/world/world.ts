@@ -4,6 +4,7 @@
  */
 import { HOSTS, SITES, type Site, serverOf, TENANTS, VMS } from '../fabrikam.ts';
 import { type Done, type Machine, must, until } from '../machine.ts';
+import { ECHO_IDENTIFIER } from '../pcap/craft.ts';
 import { encodePcap } from '../pcap/file.ts';
 import { type HostName, hostYaml } from './host-yaml.ts';
 import { type PingResult, readPing } from './ping.ts';
@@ -36,14 +37,23 @@ interface TextFile {
   readonly text: string;
 }
 
-/** One script for many files, because each call into a guest costs more than the bytes. */
-const writeFiles = (files: readonly TextFile[]): string =>
-  files
-    .map(
-      ({ path, text }) =>
-        `mkdir -p ${path.slice(0, path.lastIndexOf('/'))}\ncat >${path} <<'END-OF-FILE'\n${text}END-OF-FILE\n`,
-    )
-    .join('');
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** Starting a process costs most in an emulated machine, so files are written by the shell itself, many in one script. */
+function writeFiles(files: readonly TextFile[]): string {
+  const directories = new Set(files.map(({ path }) => path.slice(0, path.lastIndexOf('/'))));
+  return `mkdir -p ${[...directories].join(' ')}\n${files.map(({ path, text }) => `printf %s ${quoted(text)} >${path}\n`).join('')}`;
+}
+
+/** New namespaces take IPv6 settings from the first one: the world speaks IPv4 only. */
+const WITHOUT_IPV6 = `echo 1 >/proc/sys/net/core/devconf_inherit_init_net
+echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+`;
+
+/** What the checks of isolation send: ICMP with their identifier; and what must never come out of the overlay. */
+const ARRIVALS = `(icmp and icmp[4:2] = ${ECHO_IDENTIFIER}) or proto gre or vlan`;
+export const arrivalsAt = (netns: string): string => `arrivals-${netns}`;
 
 export class World {
   readonly machine: Machine;
@@ -65,8 +75,7 @@ export class World {
 
   /** Starts a command in a namespace; its output goes to a file, its process id to another. */
   #background(netns: string, name: string, argv: readonly string[], environment = ''): string {
-    return `mkdir -p /run/lab
-${environment} setsid nsenter --net=/run/netns/${netns} ${argv.map((a) => `'${a}'`).join(' ')} >/run/lab/${name}.out 2>/run/lab/${name}.err </dev/null &
+    return `${environment} setsid nsenter --net=/run/netns/${netns} ${argv.map(quoted).join(' ')} >/run/lab/${name}.out 2>/run/lab/${name}.err </dev/null &
 echo $! >/run/lab/${name}.pid\n`;
   }
 
@@ -77,9 +86,9 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     await this.#script(loop, 20_000);
   }
 
-  /** Namespaces, wires, addresses, pages. */
+  /** Namespaces, wires, addresses, pages; and captures of what arrives at every server and VM. */
   async bringUp(): Promise<void> {
-    await this.#script(bringUp(TOPOLOGY));
+    await this.#script(`mkdir -p /run/lab\n${WITHOUT_IPV6}${bringUp(TOPOLOGY)}`, 120_000);
     const pages = SERVERS.map((ns) => ({ path: `/srv/${ns}/index.html`, text: pageOf(ns, this.run.markers[ns]!) }));
     const hosts = (Object.keys(HOSTS) as HostName[]).map((h) => ({
       path: `/lab/${h}.yaml`,
@@ -89,15 +98,16 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
       { path: `${siteDir(s)}/strongswan.conf`, text: strongswanConf(s) },
       { path: `${siteDir(s)}/swanctl.conf`, text: swanctlConf(s, this.run.secrets[s.netns]!) },
     ]);
-    await this.#script(
-      writeFiles([...pages, ...hosts, ...sites]) +
-        SERVERS.map(
-          (ns) => `yes '${this.run.markers[ns]}' | head -c ${TRANSFER_BYTES} >/srv/${ns}/transfer || true\n`,
-        ).join('') +
-        SERVERS.map((ns) =>
-          this.#background(ns, `httpd-${ns}`, ['busybox', 'httpd', '-f', '-p', '80', '-h', `/srv/${ns}`]),
-        ).join(''),
+    const transfers = SITES.map(serverOf).map(
+      (ns) => `yes '${this.run.markers[ns]}' | head -c ${TRANSFER_BYTES} >/srv/${ns}/transfer`,
     );
+    const servers = SERVERS.map((ns) =>
+      this.#background(ns, `httpd-${ns}`, ['busybox', 'httpd', '-f', '-p', '80', '-h', `/srv/${ns}`]),
+    );
+    const captures = SERVERS.map((ns) => this.#capture(arrivalsAt(ns), ns, 'eth0', ARRIVALS));
+    const script = [writeFiles([...pages, ...hosts, ...sites]), ...servers, ...captures, ...transfers].join('\n');
+    await this.#script(script, 120_000);
+    for (const ns of SERVERS) await this.#capturing(arrivalsAt(ns));
   }
 
   async startHosts(): Promise<void> {
@@ -208,36 +218,28 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     return readPing(new TextDecoder().decode(await this.machine.read(`/run/lab/${name}.out`)), true);
   }
 
+  #capture(name: string, netns: string, device: string, filter: string): string {
+    const argv = ['tcpdump', '-i', device, '-s', '600', '-U', '-w', `/run/lab/${name}.pcap`, '-Z', 'root', '-nn'];
+    return this.#background(netns, name, filter ? [...argv, filter] : argv);
+  }
+
+  #capturing(name: string): Promise<true> {
+    return until(`the capture ${name}`, 30_000, async (): Promise<true> => {
+      const said = new TextDecoder().decode(await this.machine.read(`/run/lab/${name}.err`));
+      if (said.includes('listening on')) return true;
+      throw new Error(said);
+    });
+  }
+
   /** Starts writing the frames of a device to a file; resolves when the capture runs. */
   async startCapture(name: string, netns: string, device: string, filter = ''): Promise<void> {
-    const argv = [
-      'tcpdump',
-      '-i',
-      device,
-      '-s',
-      '600',
-      '-U',
-      '-w',
-      `/run/lab/${name}.pcap`,
-      '-Z',
-      'root',
-      '-nn',
-      ...(filter ? [filter] : []),
-    ];
-    await this.#script(this.#background(netns, name, argv));
-    await until(`the capture ${name}`, 15_000, async () =>
-      (await this.log(name)).includes('listening on') ? true : undefined,
-    );
+    await this.#script(this.#capture(name, netns, device, filter));
+    await this.#capturing(name);
   }
 
   /** What a capture holds so far. */
   capture(name: string): Promise<Uint8Array> {
     return this.machine.read(`/run/lab/${name}.pcap`);
-  }
-
-  async stopCapture(name: string): Promise<Uint8Array> {
-    await this.#end(name);
-    return this.capture(name);
   }
 
   /** Sends raw frames from a device, as a tenant or a stranger with root rights would. */
