@@ -6,6 +6,7 @@
  */
 import type { Logger } from 'pino';
 import type { GatewayConfig } from '../compartments/compartment.ts';
+import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { describeOp, plan } from '../compartments/plan.ts';
 import { type Outcome, observe, reconcile, type Scope } from '../compartments/reconcile.ts';
 import type { AnyResource, Hand, Op } from '../compartments/resource.ts';
@@ -14,7 +15,7 @@ import type { ConfigError } from '../config/error.ts';
 import type { Result } from '../lib/result.ts';
 import { err, ok } from '../lib/result.ts';
 import type { Event } from './event.ts';
-import { changedSlots, type Running, routingDomainOf, type Source } from './running.ts';
+import { changedSlots, namesOf, type Running, type Source } from './running.ts';
 
 /** What the gateway keeps on disk. */
 export interface Store {
@@ -65,6 +66,8 @@ export class Gateway {
   #table: SlotTable;
   #turn: Promise<unknown> = Promise.resolve();
   #dirty = NOTHING_DIRTY();
+  /** Names of routing domains, of removed ones as well: what is left of them is still logged under their name. */
+  readonly #names = new Map<Slot, string>([[DEFAULT_SLOT, '']]);
   #woken = false;
 
   constructor(parts: Parts) {
@@ -74,6 +77,11 @@ export class Gateway {
 
   get running(): Running | undefined {
     return this.#running;
+  }
+
+  /** Name of the routing domain of a slot, for people; the default compartment's is ''. */
+  routingDomain(slot: Slot): string {
+    return this.#names.get(slot) ?? `compartment ${slot}`;
   }
 
   /** Start-up: takes the configuration, adopts what runs, changes only what differs. */
@@ -164,7 +172,9 @@ export class Gateway {
       this.#parts.store.saveSlots(table);
       this.#table = table;
     }
-    return ok({ config: config.value, table, source });
+    const running = { config: config.value, table, source };
+    for (const [slot, name] of namesOf(running)) this.#names.set(slot, name);
+    return ok(running);
   }
 
   #scopes(before: GatewayConfig | undefined, after: Running): readonly Scope[] {
@@ -200,11 +210,10 @@ export class Gateway {
     const running = this.#running;
     if (!running) return { done: [], failures: [], settled: true };
     const outcome = await reconcile(hands, scope, () => this.#desired(hands, running, scope));
-    for (const op of outcome.done)
-      log.info({ routingDomain: routingDomainOf(running, op.resource.slot) }, describeOp(op));
+    for (const op of outcome.done) log.info({ routingDomain: this.routingDomain(op.resource.slot) }, describeOp(op));
     for (const { op, error } of outcome.failures) {
       const { slot } = op.resource;
-      log.error({ routingDomain: routingDomainOf(running, slot), err: error }, `failed: ${describeOp(op)}`);
+      log.error({ routingDomain: this.routingDomain(slot), err: error }, `failed: ${describeOp(op)}`);
       this.#parts.later({ type: 'retry', slot }, RETRY_MS);
     }
     return outcome;
@@ -220,7 +229,7 @@ export class Gateway {
       code: 'FAILED',
       failures: outcome.failures.map(({ op, error }) => ({
         op: describeOp(op),
-        routingDomain: routingDomainOf(this.#running, op.resource.slot),
+        routingDomain: this.routingDomain(op.resource.slot),
         error: error.message,
       })),
     };

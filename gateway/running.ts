@@ -55,11 +55,6 @@ export function changedSlots(
   return [...shared, ...tenants];
 }
 
-/** Name of the routing domain of a slot, for logs and `show`; the default compartment's is ''. */
-export function routingDomainOf(running: Running | undefined, slot: Slot): string {
-  if (slot === DEFAULT_SLOT) return '';
-  return (
-    running?.config.compartments.find((c) => running.table.domains[c.routingDomainId]?.slot === slot)?.routingDomain ??
-    `compartment ${slot}`
-  );
-}
+/** Names of the routing domains by slot. */
+export const namesOf = ({ config, table }: Running): ReadonlyMap<Slot, string> =>
+  new Map(config.compartments.map((c) => [slotOf(table, c.routingDomainId), c.routingDomain]));

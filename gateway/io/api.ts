@@ -10,7 +10,6 @@ import { describeOp, worstImpact } from '../../compartments/plan.ts';
 import type { Op } from '../../compartments/resource.ts';
 import type { Result } from '../../lib/result.ts';
 import type { Gateway, Refusal } from '../gateway.ts';
-import { type Running, routingDomainOf } from '../running.ts';
 import type { Readings } from '../show/readings.ts';
 import { NOUNS, show } from '../show/show.ts';
 
@@ -22,13 +21,13 @@ const Source = z.strictObject({
   text: z.string(),
 });
 
-const opRows = (running: Running | undefined, ops: readonly Op[]) => ({
+const opRows = (gateway: Gateway, ops: readonly Op[]) => ({
   impact: worstImpact(ops),
   ops: ops.map((o) => ({
     verb: o.verb,
     kind: o.resource.kind,
     key: o.resource.key,
-    routingDomain: routingDomainOf(running, o.resource.slot),
+    routingDomain: gateway.routingDomain(o.resource.slot),
     impact: o.impact,
     text: describeOp(o),
   })),
@@ -40,7 +39,7 @@ export async function serveApi(socket: string, gateway: Gateway, readings: Readi
 
   const answer = (result: Result<readonly Op[], Refusal>) =>
     result.ok
-      ? { status: 200, body: opRows(gateway.running, result.value) }
+      ? { status: 200, body: opRows(gateway, result.value) }
       : { status: result.error.code === 'CONFIG' ? 422 : 500, body: result.error };
 
   for (const verb of ['plan', 'apply'] as const)

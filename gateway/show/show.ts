@@ -11,7 +11,7 @@ import type { NetnsView } from '../../kernel/inspect.ts';
 import { prefixFamily } from '../../lib/prefix.ts';
 import { PACKET_REASONS, reasonName } from '../../lib/reason.ts';
 import type { Row } from '../../lib/table.ts';
-import { type Running, routingDomainOf } from '../running.ts';
+import { namesOf, type Running } from '../running.ts';
 import type { Readings } from './readings.ts';
 
 interface Place {
@@ -100,13 +100,15 @@ const routes = (place: Place, _running: Running, read: Readings): readonly Row[]
   }));
 
 const neighbours = (place: Place, _running: Running, read: Readings): readonly Row[] =>
-  (read.netns(place.netns)?.neighbours ?? []).map((n) => ({
-    RoutingDomain: place.routingDomain,
-    InterfaceAlias: n.device ?? '',
-    IPAddress: n.address,
-    LinkLayerAddress: n.mac ?? '',
-    State: n.state,
-  }));
+  (read.netns(place.netns)?.neighbours ?? [])
+    .filter((n) => n.state !== 'NoArp')
+    .map((n) => ({
+      RoutingDomain: place.routingDomain,
+      InterfaceAlias: n.device ?? '',
+      IPAddress: n.address,
+      LinkLayerAddress: n.mac ?? '',
+      State: n.state,
+    }));
 
 const s2s = (place: Place, _running: Running, read: Readings): readonly Row[] =>
   (place.compartment?.s2sInterfaces ?? []).map((i) => {
@@ -140,9 +142,13 @@ const records = (place: Place): readonly Row[] =>
 
 /** Counted by the data plane; what came from nobody known is the default compartment's. */
 function drops(running: Running, read: Readings, routingDomain: string | undefined): readonly Row[] {
+  const names = namesOf(running);
   return read
     .drops()
-    .map((d) => ({ ...d, routingDomain: routingDomainOf(running, d.slot) }))
+    .map((d) => ({
+      ...d,
+      routingDomain: d.slot === DEFAULT_SLOT ? '' : (names.get(d.slot) ?? `compartment ${d.slot}`),
+    }))
     .filter((d) => d.packets > 0 && (routingDomain === undefined || d.routingDomain === routingDomain))
     .sort((a, b) => a.slot - b.slot || a.reason - b.reason)
     .map((d) => ({
