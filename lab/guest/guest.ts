@@ -132,10 +132,9 @@ export class Guest {
 
   /** Starts a program and returns its process id in the guest; `exited` must be asked for its end. */
   async spawn(argv: readonly string[], options: Omit<ExecOptions, 'timeoutMs'> = {}): Promise<number> {
-    const [path, ...arg] = argv;
     const input = options.stdin === undefined ? {} : { 'input-data': Buffer.from(options.stdin).toString('base64') };
     const env = options.env ? { env: options.env } : {};
-    const args = { path, arg, 'capture-output': true, ...input, ...env };
+    const args = { path: 'setsid', arg: argv, 'capture-output': true, ...input, ...env };
     return (await this.#agent.call<{ pid: number }>('guest-exec', args)).pid;
   }
 
@@ -152,7 +151,7 @@ export class Guest {
     }
   }
 
-  /** Signals a spawned program and its children: the agent makes each the leader of a session. */
+  /** Signals a spawned program and its children: each spawned program leads a session of its own. */
   async kill(pid: number, signal: 'INT' | 'TERM' | 'KILL'): Promise<void> {
     const killer = await this.spawn(['/bin/kill', `-${signal}`, '--', `-${pid}`]);
     await this.exited(killer, performance.now() + 10_000);
