@@ -4,7 +4,6 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { formatConfigError } from '../../config/error.ts';
-import { loadGateway } from '../../config/load.ts';
 import { formatTable, type Row } from '../../lib/table.ts';
 import { secretReader } from '../io/secret.ts';
 import { NOUNS } from '../show/show.ts';
@@ -69,7 +68,9 @@ program
   .command('validate')
   .description('checks a configuration file without the gateway')
   .argument('<file>')
-  .action((file: string) => {
+  .action(async (file: string) => {
+    // The schemas are most of the start-up time, and only this command needs them.
+    const { loadGateway } = await import('../../config/load.ts');
     const source = readSource(file);
     const loaded = loadGateway(file, source.text, secretReader(path.dirname(source.file)));
     if (!loaded.ok) throw new Failure(loaded.error.map(formatConfigError).join('\n'));

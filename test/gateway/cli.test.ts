@@ -1,0 +1,122 @@
+/** The operator's command line against the API on a real UNIX socket; behind it the loop over hands of maps. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { EMPTY_SLOTS } from '../../compartments/slots.ts';
+import { loadGateway } from '../../config/load.ts';
+import { desiredResources } from '../../gateway/desired.ts';
+import { Gateway } from '../../gateway/gateway.ts';
+import { serveApi } from '../../gateway/io/api.ts';
+import { secretReader } from '../../gateway/io/secret.ts';
+import { MapHand } from './world.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const example = fs.readFileSync(path.join(root, 'config/examples/fabrikam.yaml'), 'utf8');
+
+describe('hnvgw', function () {
+  this.timeout(60_000);
+  let folder: string;
+  let close: () => Promise<unknown>;
+  let hand: MapHand;
+
+  beforeEach(async () => {
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hnv-cli-'));
+    fs.mkdirSync(path.join(folder, 'secrets'));
+    for (const name of ['contoso-ny', 'woodgrove-ny', 'woodgrove-sfo'])
+      fs.writeFileSync(path.join(folder, 'secrets', name), 'canary-of-the-shared-secret\n');
+    write('gateway.yaml', example.replaceAll('/etc/hnv-gateway/secrets', 'secrets'));
+    hand = new MapHand();
+    const gateway = new Gateway({
+      hands: () => [hand],
+      log: pino({ level: 'silent' }),
+      tunnels: { loaded: () => undefined, up: () => new Set(['IfCe1']) },
+      store: { slots: EMPTY_SLOTS, saveSlots: () => undefined, saveRunning: () => undefined },
+      load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
+      desired: (running, up, scope) => desiredResources(running, up, scope, () => [], Buffer.alloc(32)),
+      later: () => undefined,
+    });
+    const app = await serveApi(path.join(folder, 'api.sock'), gateway, {
+      netns: () => undefined,
+      drops: () => [],
+      tunnel: () => undefined,
+    });
+    close = () => app.close();
+  });
+  afterEach(async () => {
+    await close();
+    fs.rmSync(folder, { recursive: true });
+  });
+
+  const file = (name: string) => path.join(folder, name);
+  function write(name: string, text: string) {
+    fs.writeFileSync(file(name), text);
+  }
+  const hnvgw = (...argv: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+    new Promise((resolve) => {
+      const command = [path.join(root, 'gateway/cli/main.ts'), '--socket', file('api.sock'), ...argv];
+      execFile(process.execPath, command, (error, stdout, stderr) =>
+        resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+      );
+    });
+
+  it('validates without the gateway, and names line, column, key and cure', async () => {
+    assert.equal((await hnvgw('validate', file('gateway.yaml'))).code, 0);
+    write('bad.yaml', example.replace('RouteMetric:', 'RouteMetrik:'));
+    const { code, stderr } = await hnvgw('validate', file('bad.yaml'));
+    assert.equal(code, 1);
+    assert.match(stderr, /bad\.yaml:\d+:\d+: RoutingDomain\[Contoso\].*RouteMetrik.*did you mean RouteMetric/);
+    assert.match((await hnvgw('validate', file('absent.yaml'))).stderr, /cannot be read/);
+  });
+
+  it('plans, applies, and then has nothing to do', async () => {
+    const planned = await hnvgw('plan', file('gateway.yaml'));
+    assert.equal(planned.code, 0);
+    assert.match(planned.stdout, /^Contoso: create compartment 2 Contoso$/m);
+    assert.equal(hand.state.size, 0);
+    const applied = await hnvgw('apply', file('gateway.yaml'));
+    assert.equal(applied.code, 0, applied.stderr);
+    assert.match(applied.stdout, /^applied, \d+ operations$/m);
+    assert.equal((await hnvgw('plan', file('gateway.yaml'))).stdout, 'nothing to do\n');
+    assert.deepEqual(JSON.parse((await hnvgw('plan', '-o', 'json', file('gateway.yaml'))).stdout), {
+      impact: 'none',
+      ops: [],
+    });
+    assert.equal((await hnvgw('running')).stdout, fs.readFileSync(file('gateway.yaml'), 'utf8'));
+  });
+
+  it('a refused file touches nothing', async () => {
+    await hnvgw('apply', file('gateway.yaml'));
+    hand.log.length = 0;
+    write('bad.yaml', example.replace('IsolationID: 6002', 'IsolationID: 5002'));
+    const { code, stderr } = await hnvgw('apply', file('bad.yaml'));
+    assert.equal(code, 1);
+    assert.match(stderr, /bad\.yaml:\d+:\d+: /);
+    assert.deepEqual(hand.log, []);
+  });
+
+  it('shows tables and JSON, of one routing domain, and no secret anywhere', async () => {
+    assert.match((await hnvgw('show', 's2s')).stderr, /no configuration yet/);
+    await hnvgw('apply', file('gateway.yaml'));
+    assert.match((await hnvgw('show', 'compartments')).stdout, /^2 +Contoso .*c2$/m);
+    const rows = JSON.parse((await hnvgw('show', 's2s', '--routing-domain', 'Woodgrove', '-o', 'json')).stdout);
+    assert.deepEqual(
+      rows.map((r: { Name: string }) => r.Name),
+      ['IfWe1', 'IfWe2'],
+    );
+    const unknown = await hnvgw('show', 'routes', '--routing-domain', 'Nobody');
+    assert.deepEqual([unknown.code, unknown.stderr], [1, 'no routing domain Nobody\n']);
+    assert.equal((await hnvgw('show', 'nonsense')).code, 1);
+    for (const noun of ['s2s', 'interfaces'])
+      assert.ok(!(await hnvgw('show', noun, '-o', 'json')).stdout.includes('canary'));
+    assert.ok(!(await hnvgw('plan', '-o', 'json', file('gateway.yaml'))).stdout.includes('canary'));
+  });
+
+  it('says what to look at when no gateway listens', async () => {
+    const { code, stderr } = await hnvgw('--socket', file('none.sock'), 'show', 's2s');
+    assert.equal(code, 1);
+    assert.match(stderr, /no gateway listens on .*none\.sock: is hnv-gateway\.service running\?/);
+  });
+});
