@@ -32,6 +32,8 @@ const kindOf = (node: Node): string => (isMap(node) ? 'a section of keys' : isSe
 
 class Reader {
   readonly problems: Problem[] = [];
+  /** Where aliases came to stand for too much. */
+  excess: { readonly path: Path; readonly node: Node } | undefined;
   readonly #text: YamlText;
   #aliased = 0;
   #insideAlias = 0;
@@ -62,14 +64,7 @@ class Reader {
     this.#insideAlias++;
     const value = this.read(schema, target, path, facts);
     this.#insideAlias--;
-    if (this.#aliased > MAX_ALIASED_NODES && !this.problems.some((p) => p.code === 'TOO_LARGE'))
-      this.#say(
-        'TOO_LARGE',
-        path,
-        alias,
-        `aliases stand for more than ${MAX_ALIASED_NODES} values`,
-        'write less by alias',
-      );
+    if (this.#aliased > MAX_ALIASED_NODES) this.excess ??= { path, node: alias };
     return value;
   }
 
@@ -128,6 +123,7 @@ class Reader {
     const shape = schema.shape as Readonly<Record<string, z.ZodType>>;
     const values: Record<string, unknown> = {};
     const seen = new Set<string>();
+    const meant = new Set<string | undefined>();
     for (const pair of node.items) {
       const keyNode = pair.key as Node;
       const key = isScalar(keyNode) && typeof keyNode.value === 'string' ? keyNode.value : undefined;
@@ -143,11 +139,11 @@ class Reader {
         );
       } else if (Object.hasOwn(shape, key)) {
         values[key] = this.read(shape[key]!, pair.value as Node | null, [...path, key], fieldFacts.get(shape[key]!));
-      } else this.#foreignKey(schema, shape, key, keyNode, path);
+      } else meant.add(this.#foreignKey(schema, shape, key, keyNode, path));
       if (key !== undefined) seen.add(key);
     }
     for (const [key, field] of Object.entries(shape)) {
-      if (seen.has(key)) continue;
+      if (seen.has(key) || meant.has(key)) continue;
       if (field instanceof z.ZodDefault) values[key] = field.def.defaultValue;
       else if (!(field instanceof z.ZodOptional))
         this.#say('MISSING_KEY', [...path, key], firstOf(node), 'the key is missing', 'add it');
@@ -155,23 +151,29 @@ class Reader {
     return values;
   }
 
+  /** Gives the key that was probably meant. */
   #foreignKey(
     schema: z.ZodObject,
     shape: Readonly<Record<string, z.ZodType>>,
     key: string,
     node: Node,
     path: Path,
-  ): void {
-    const here = [...path, key];
+  ): string | undefined {
     const known = Object.keys(shape);
+    if (sectionFacts.get(schema)?.hidden) {
+      this.#say('UNKNOWN_KEY', path, node, 'a key here is not known', `the keys here are ${known.join(', ')}`);
+      return undefined;
+    }
+    const here = [...path, key];
     const aliasOf = known.find((k) => fieldFacts.get(shape[k]!)?.aliases?.includes(key));
     if (!aliasOf && sectionFacts.get(schema)?.notServed?.includes(key)) {
       this.#say('NOT_SERVED', here, node, `${quoted(key)} is not served by this version`, 'remove the key');
-      return;
+      return undefined;
     }
     const meant = aliasOf ?? nearest(key, known);
     const cure = meant ? `did you mean ${meant}?` : `the keys here are ${known.join(', ')}`;
     this.#say('UNKNOWN_KEY', here, node, `the key ${quoted(key)} is not known here`, cure);
+    return meant;
   }
 }
 
@@ -190,5 +192,9 @@ export function readText<S extends z.ZodObject>(schema: S, text: YamlText): Read
   if (!text.root) return { value: undefined, problems: text.problems };
   const reader = new Reader(text);
   const value = reader.read(schema, text.root, []) as Partly<z.output<S>> | undefined;
-  return { value, problems: reader.problems };
+  if (!reader.excess) return { value, problems: reader.problems };
+  const { path, node } = reader.excess;
+  const problem = `aliases stand for more than ${MAX_ALIASED_NODES} values`;
+  const offset = node.range?.[0] ?? 0;
+  return { value: undefined, problems: [{ code: 'TOO_LARGE', path, offset, problem, cure: 'write less by alias' }] };
 }

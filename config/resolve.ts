@@ -32,17 +32,18 @@ export const derivedMac = (vsid: number): Mac =>
 
 const onLink = (hop: Address | undefined): boolean => hop === undefined || hop === '0.0.0.0' || hop === '::';
 
-/** Items with every key that `make` needs, in the runtime's shape. */
+/** Items with every key that `make` needs, in the runtime's shape; what `make` gives no shape is left out. */
 function each<T extends object, R extends object>(
   list: readonly (Partly<T> | undefined)[] | undefined,
   path: Path,
   origins: Origins,
   needs: readonly (keyof T)[],
-  make: (item: T) => R,
+  make: (item: T) => R | undefined,
 ): readonly R[] {
   return items(list, path).flatMap(([item, at]) => {
     if (needs.some((key) => (item as Partial<T>)[key] === undefined)) return [];
     const made = make(item as T);
+    if (!made) return [];
     origins.set(made, at);
     return [made];
   });
@@ -137,10 +138,16 @@ export const compartments = (
         ['DestinationPrefix', 'InterfaceAlias', 'RouteMetric'],
         staticRoute,
       ),
-      s2sInterfaces: (d.VpnS2SInterface ?? []).flatMap((t) => {
-        const key = t && secretOf.get(t);
-        return key ? [s2sInterface(t as GatewayDomain['VpnS2SInterface'][number], key)] : [];
-      }),
+      s2sInterfaces: each(
+        d.VpnS2SInterface,
+        [...path, 'VpnS2SInterface'],
+        origins,
+        ['Name', 'Destination', 'AuthenticationMethod', 'IPv4Subnet', 'IPv6Subnet'],
+        (t: GatewayDomain['VpnS2SInterface'][number]) => {
+          const sharedSecret = secretOf.get(t);
+          return sharedSecret && s2sInterface(t, sharedSecret);
+        },
+      ),
       ...policy(d, path, origins),
     };
     origins.set(compartment, path);

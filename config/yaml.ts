@@ -32,7 +32,10 @@ export function positions(text: string): (offset: number) => Position {
 
 type Syntax = readonly [problem: string, cure: string];
 
-const BAD_INDENT: Syntax = ['the indentation does not fit the lines before it', 'align the line with its neighbours'];
+const BAD_INDENT: Syntax = [
+  'a bracket or brace before it is not closed, or the indentation does not fit',
+  'close it, or align the line with its neighbours',
+];
 const BAD_ANCHOR: Syntax = ['an anchor, alias or tag stands where YAML does not allow it', 'write the value out'];
 const QUOTE: Syntax = ['the text holds characters that YAML reserves', 'put the value in quotes'];
 const BAD_KEY: Syntax = ['this cannot be a key', 'write `Key: value` with a plain one-line key'];

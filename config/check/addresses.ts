@@ -82,7 +82,8 @@ export function defaultCompartment(doc: Either, lineOf: LineOf): readonly Proble
       }),
     ),
     ...adapters.flatMap(([a, p]): readonly Problem[] => {
-      if (!a.DefaultGateway) return [];
+      // An address that is there but wrong has its own error.
+      if (!a.DefaultGateway || ('IPAddress' in a && !a.IPAddress)) return [];
       const where = a.InterfaceAlias ?? 'the adapter';
       return nextHopProblems([...p, 'DefaultGateway'], a.DefaultGateway, where, a.IPAddress ? [a.IPAddress] : []);
     }),

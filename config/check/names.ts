@@ -53,7 +53,11 @@ function unknown(path: Path, what: string, name: string, known: readonly string[
     code: 'UNKNOWN_REFERENCE',
     path,
     problem: `there is no ${what} ${quoted(name)}`,
-    cure: meant ? `did you mean ${meant}?` : known.length ? `there is ${known.join(', ')}` : `define the ${what} first`,
+    cure: meant
+      ? `did you mean ${meant}?`
+      : known.length
+        ? `there is ${[...new Set(known)].join(', ')}`
+        : `define the ${what} first`,
   };
 }
 

@@ -20,7 +20,7 @@ function routeProblems(d: Domain, path: Path, lineOf: LineOf): readonly Problem[
   const internal = new Map(
     items(d.VMNetworkAdapterRoutingDomainMapping, []).map(([i]) => [
       i.IsolationName,
-      items(i.IPAddress, []).map(([a]) => a),
+      i.IPAddress?.some((a) => a === undefined) ? undefined : i.IPAddress?.filter((a) => a !== undefined),
     ]),
   );
   const tunnels = new Set(items(d.VpnS2SInterface, []).map(([i]) => i.Name));

@@ -20,13 +20,15 @@ export interface SectionFacts {
   readonly description: string;
   /** Keys that belong here but are not served by this version. */
   readonly notServed?: readonly string[];
+  /** A key that is not known may be a misplaced secret and is not shown. */
+  readonly hidden?: boolean;
 }
 
 export interface ValueFacts {
   /** Completes `… is not`: `an IPv4 address`. */
   readonly expected: string;
-  /** The value itself never appears in a message. */
-  readonly hidden?: boolean;
+  /** The cmdlets' values that this version does not serve. */
+  readonly later?: readonly string[];
 }
 
 export const fieldFacts = z.registry<FieldFacts>();
@@ -60,8 +62,9 @@ export const scalar = <T>(facts: ValueFacts, parse: (text: string) => Parsed<T>)
   const schema = z.string().transform((text, ctx): T => {
     const parsed = parse(text);
     if ('value' in parsed) return parsed.value;
-    const shown = facts.hidden ? 'the value' : quoted(text);
-    const problem = parsed.notServed ? `${shown} is not served by this version` : `${shown} is not ${facts.expected}`;
+    const problem = parsed.notServed
+      ? `${quoted(text)} is not served by this version`
+      : `${quoted(text)} is not ${facts.expected}`;
     ctx.addIssue({ code: 'custom', message: problem, params: { cure: parsed.cure, notServed: parsed.notServed } });
     return z.NEVER;
   });

@@ -59,6 +59,7 @@ export const netRoute = section(
       {
         description:
           'Router on the prefix of an internal interface; `0.0.0.0` or `::` = on-link, the only form over a tunnel.',
+        otherwise: 'on-link',
       },
       address({ any: true }).optional(),
     ),

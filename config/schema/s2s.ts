@@ -20,6 +20,7 @@ export const secretFile = section(
   {
     title: 'SharedSecret',
     description: 'In place of the text itself: the file that holds it. One line break at its end does not count.',
+    hidden: true,
   },
   { File: field({ description: 'Path of the file.' }, fileName()) },
 );

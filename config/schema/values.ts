@@ -15,7 +15,7 @@ const among = (values: readonly string[]): string =>
 
 /** One of a closed list; `later` holds the cmdlets' values that this version does not serve. */
 export const oneOf = <const T extends string>(values: readonly T[], later: readonly string[] = []) =>
-  scalar<T>({ expected: among(values) }, (text) => {
+  scalar<T>({ expected: among(values), later }, (text) => {
     const found = values.find((v) => v === text);
     if (found !== undefined) return { value: found };
     return { cure: `write ${among(values)}`, notServed: later.includes(text) };
@@ -154,8 +154,7 @@ export const subnetMetric = (family: Family) =>
   });
 
 /** Any text of one line; never shown. */
-export const secretText = () =>
-  scalar<string>({ expected: 'text of one line', hidden: true }, (text) => ({ value: text }));
+export const secretText = () => scalar<string>({ expected: 'text of one line' }, (text) => ({ value: text }));
 
 export const fileName = () =>
   scalar<string>({ expected: 'a file name' }, (text) =>

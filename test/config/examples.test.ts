@@ -1,5 +1,6 @@
 /** The example files load, and mean what REQUIREMENTS I says. */
 import assert from 'node:assert/strict';
+import type { LookupRecord } from '../../compartments/compartment.ts';
 import type { HostRoutingDomain } from '../../compartments/host.ts';
 import { FABRIKAM, gateway, HOST1, host, shown } from './examples.ts';
 
@@ -102,7 +103,9 @@ describe('example files', () => {
       const domain: HostRoutingDomain | undefined = h.value.routingDomains.find(
         (d) => d.routingDomainId === c.routingDomainId,
       );
-      const record = domain?.lookupRecords.find((r) => r.customerAddress === own.addresses[0]!.address);
+      const record: LookupRecord | undefined = domain?.lookupRecords.find(
+        (r) => r.customerAddress === own.addresses[0]!.address,
+      );
       assert.deepEqual([record?.mac, record?.vsid], [own.mac, own.vsid]);
       assert.equal(record?.providerAddress, gw.value.providerAddresses[0]!.providerAddress);
     }

@@ -25,3 +25,14 @@ export function change(text: string, from: string, to: string, which: 'first' | 
   if (at < 0) throw new Error(`${JSON.stringify(from)} is not in the text`);
   return text.slice(0, at) + to + text.slice(at + from.length);
 }
+
+/** A file with something wrong and the messages it gives, without the file name. */
+export interface Case {
+  readonly what: string;
+  readonly text: string;
+  readonly errors: readonly string[];
+}
+
+export const SFO_SECRET = '{ File: /etc/hnv-gateway/secrets/woodgrove-sfo }';
+/** The gateway's example with the last (or first) occurrence of a text replaced. */
+export const brokenGateway = (from: string, to: string, which?: 'first' | 'last') => change(FABRIKAM, from, to, which);
