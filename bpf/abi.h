@@ -11,8 +11,8 @@
 
 #define HNV_ABI 1
 
-/* Drops that belong to no tenant are counted for the default compartment. */
-#define HNV_RDID_DEFAULT 1
+/* Drops that belong to no known tenant. */
+#define HNV_RDID_NONE 0
 
 /* MACDFGW: the distributed router, the same on every host and in every virtual subnet (R-ENC-4). */
 #define HNV_ROUTER_MAC_HIGH 0x02484e56 /* 02:48:4e:56:00:01 */

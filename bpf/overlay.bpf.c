@@ -53,7 +53,7 @@ int overlay_port(struct __sk_buff *skb)
 	bool routed;
 
 	if (!port)
-		return drop(skb, HNV_RDID_DEFAULT, HNV_UNKNOWN_PORT);
+		return drop(skb, HNV_RDID_NONE, HNV_UNKNOWN_PORT);
 	rdid = port->rdid;
 	if (skb->vlan_present)
 		return drop(skb, rdid, HNV_INNER_VLAN);
@@ -141,22 +141,22 @@ static __noinline int refuse(struct __sk_buff *skb)
 	if ((void *)(&outer->ip + 1) > PACKET_END(skb) || !(provider_flags(outer->ip.daddr) & HNV_PROVIDER_LOCAL))
 		return TC_ACT_OK;
 	if (outer->ip.frag_off & bpf_htons(FRAGMENT_MASK))
-		return drop(skb, HNV_RDID_DEFAULT, HNV_FRAGMENTED_OUTER);
+		return drop(skb, HNV_RDID_NONE, HNV_FRAGMENTED_OUTER);
 	if (!have(skb, sizeof(*eth) + sizeof(struct iphdr) + sizeof(struct nvgre_header)))
-		return drop(skb, HNV_RDID_DEFAULT, HNV_TRUNCATED);
+		return drop(skb, HNV_RDID_NONE, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	outer = (void *)(eth + 1);
 	if ((void *)(&outer->gre + 1) > PACKET_END(skb))
-		return drop(skb, HNV_RDID_DEFAULT, HNV_TRUNCATED);
+		return drop(skb, HNV_RDID_NONE, HNV_TRUNCATED);
 	if (outer->ip.ihl != 5 || outer->gre.flags_protocol != bpf_htonl(NVGRE_FLAGS_PROTOCOL))
-		return drop(skb, HNV_RDID_DEFAULT, HNV_BAD_GRE);
+		return drop(skb, HNV_RDID_NONE, HNV_BAD_GRE);
 
 	vsid = bpf_ntohl(outer->gre.key) >> 8;
 	rdid = bpf_map_lookup_elem(&vsids, &vsid);
 	if (!(provider_flags(outer->ip.saddr) & HNV_PROVIDER_PEER))
-		return drop(skb, rdid ? *rdid : HNV_RDID_DEFAULT, HNV_UNKNOWN_PA);
+		return drop(skb, rdid ? *rdid : HNV_RDID_NONE, HNV_UNKNOWN_PA);
 	if (!rdid)
-		return drop(skb, HNV_RDID_DEFAULT, HNV_UNKNOWN_VSID);
+		return drop(skb, HNV_RDID_NONE, HNV_UNKNOWN_VSID);
 	if (skb->len < WHOLE_LENGTH)
 		return drop(skb, *rdid, HNV_TRUNCATED);
 	return drop(skb, *rdid, HNV_FOREIGN_PA);

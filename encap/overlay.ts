@@ -53,6 +53,13 @@ export interface Link {
   readonly peer: boolean;
 }
 
+/** A link as the kernel's link dump tells of it. */
+export const overlayLink = (l: { index: number; mtu: number; kind?: string; peerNetnsId?: number }): Link => ({
+  index: l.index,
+  mtu: l.mtu,
+  peer: l.kind === 'veth' && l.peerNetnsId !== undefined,
+});
+
 /** A port of the virtual switch: a VM's NIC on a host, an internal interface on the gateway. */
 export interface OverlayPort {
   readonly name: string;
@@ -278,7 +285,8 @@ function domainResources(input: OverlayInput, d: OverlayDomain): readonly AnyRes
   }
   const vsids = [...new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid))];
   return [
-    ...ports.map(({ port }) => filter(input, port.device, PROGRAMS.port, d.slot)),
+    // Only our own links lead back to a tenant by their name; a VM's device belongs to the host.
+    ...ports.map(({ port }) => filter(input, port.device, PROGRAMS.port, port.gateway ? d.slot : DEFAULT_SLOT)),
     ...ports.map(({ port, link }) => portEntry(d, port, link)),
     ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
     ...[...records].map(([address, location]) =>

@@ -1,0 +1,84 @@
+#!/usr/bin/env node
+/** `hnvhost`, the overlay on a host: the agent and its `show`. Exit 0 only on success. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Argument, Command, Option } from 'commander';
+import { pino } from 'pino';
+import { warmThreadPool } from '../kernel/netns.ts';
+import { ServiceNotifier } from '../kernel/notify.ts';
+import { formatTable } from '../lib/table.ts';
+import { type AgentOptions, ConfigRefused, HostAgent, readConfig } from './agent.ts';
+import { HOST_NOUNS, show } from './show.ts';
+
+/** New devices of VMs are found by looking. */
+const LOOK_MS = 5000;
+
+/** The object lies beside the bundle in the product, and in dist/ of a source tree. */
+function defaultObject(): string {
+  const beside = path.join(import.meta.dirname, 'bpf/overlay.bpf.o');
+  return fs.existsSync(beside) ? beside : path.join(import.meta.dirname, '../dist/bpf/overlay.bpf.o');
+}
+
+async function run(options: AgentOptions): Promise<void> {
+  const log = pino({ name: 'hnvhost' });
+  await warmThreadPool();
+  const agent = new HostAgent(options, log);
+  const service = new ServiceNotifier(process.env);
+  const ended = new AbortController();
+  const work = (what: Promise<unknown>) =>
+    what.catch((e: unknown) => log.error({ err: e }, 'reality could not be read, nothing was changed'));
+
+  process.on('SIGHUP', () => void work(agent.reload()));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ended.abort());
+
+  const first = await agent.reconcile();
+  log.info({ ops: first.done.length, settled: first.settled }, 'the overlay is in place');
+  service.ready();
+  while (!ended.signal.aborted) {
+    await delay(LOOK_MS, undefined, { signal: ended.signal }).catch(() => undefined);
+    if (ended.signal.aborted) break;
+    await work(agent.reconcile());
+    service.watchdog();
+  }
+  service.stopping();
+  await agent.close();
+}
+
+const program = new Command('hnvhost').description('the overlay of a host: VMs as ports, NVGRE between hosts');
+const pin = () => new Option('--pin <dir>', 'where the maps are pinned').default('/sys/fs/bpf/hnv-host');
+const state = () => new Option('--state <dir>', 'where numbers are kept').default('/var/lib/hnv-host');
+
+program
+  .command('run')
+  .description('keeps the data plane as the configuration says; SIGHUP reads the file again')
+  .requiredOption('--config <file>', 'YAML of this host')
+  .addOption(state())
+  .addOption(pin())
+  .option('--object <file>', 'overlay.bpf.o', defaultObject())
+  .action((options: AgentOptions) => run(options));
+
+program
+  .command('validate')
+  .description('checks a configuration file and changes nothing')
+  .argument('<file>')
+  .action((file: string) => void readConfig(file));
+
+program
+  .command('show')
+  .description('what the data plane holds')
+  .addArgument(new Argument('<noun>').choices(HOST_NOUNS))
+  .addOption(state())
+  .addOption(pin())
+  .addOption(new Option('-o, --output <form>', 'form of the output').choices(['table', 'json']).default('table'))
+  .action((noun: string, options: { pin: string; state: string; output: 'table' | 'json' }) => {
+    const rows = show(noun, options);
+    process.stdout.write(options.output === 'json' ? `${JSON.stringify(rows, undefined, 2)}\n` : formatTable(rows));
+  });
+
+try {
+  await program.parseAsync();
+} catch (e) {
+  process.stderr.write(`${e instanceof ConfigRefused ? e.message : `hnvhost: ${(e as Error).message}`}\n`);
+  process.exitCode = 1;
+}
