@@ -40,7 +40,12 @@ export const raw = {
 
 export const lastErrno = (): number => koffi.errno();
 
-const names = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+const ALIASES = ['EWOULDBLOCK', 'EDEADLOCK', 'ENOTSUP'];
+const names = new Map(
+  Object.entries(koffi.os.errno)
+    .filter(([name]) => !ALIASES.includes(name))
+    .map(([name, number]) => [number, name]),
+);
 /** 17 → `EEXIST`. */
 export const errnoName = (errno: number): string => names.get(errno) ?? `E${errno}`;
 export const ENOENT = koffi.os.errno.ENOENT ?? 2;
