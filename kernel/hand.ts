@@ -12,7 +12,7 @@ import type { AnyResource, Hand, Kind, Netns, Op, Specs } from '../compartments/
 import { Namespaces, type NamespacesOptions } from './namespaces.ts';
 import { netnsList } from './netns.ts';
 import { ensureAddress, readAddresses, removeAddress } from './resources/address.ts';
-import { ensureFilter, type Programs, readFilters, removeFilter } from './resources/filter.ts';
+import { ensureFilter, type Programs, readFilters, removeFilter, slotOfDevice } from './resources/filter.ts';
 import { ensureNetns, removeNetns } from './resources/netns.ts';
 import { ensureNic, type NicInUse, readNics } from './resources/nic.ts';
 import { ensureRoute, readRoutes, removeRoute } from './resources/route.ts';
@@ -140,8 +140,8 @@ export class KernelHand implements Hand {
       ...readAddresses(namespaces, '', DEFAULT_SLOT, nameIn(links)),
       ...readRoutes(namespaces, '', DEFAULT_SLOT, nameIn(links)),
       ...links
-        .flatMap((link) => readFilters(namespaces, programs, link))
-        .filter((filter) => filter.slot === DEFAULT_SLOT),
+        .filter((link) => slotOfDevice(link) === DEFAULT_SLOT)
+        .flatMap((link) => readFilters(namespaces, programs, link)),
     ];
   }
 

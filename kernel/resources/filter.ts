@@ -47,7 +47,9 @@ function tagOf(filter: Filter, program: LoadedProgram | undefined): string {
   }
 }
 
-const slotOfDevice = (link: Link): Slot => (link.alias === MARK ? slotOfPort(link.name) : undefined) ?? DEFAULT_SLOT;
+/** Ports belong to their tenant, every other device to the default compartment. */
+export const slotOfDevice = (link: Link): Slot =>
+  (link.alias === MARK ? slotOfPort(link.name) : undefined) ?? DEFAULT_SLOT;
 
 export const readFilters = (namespaces: Namespaces, programs: Programs, link: Link): Resource<'filter'>[] =>
   (['ingress', 'egress'] as const).flatMap((direction): Resource<'filter'>[] => {
