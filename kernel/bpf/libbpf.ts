@@ -21,9 +21,6 @@ export const libbpf = {
   update: library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
   lookup: library.func('int bpf_map_lookup_elem(int fd, const void *key, void *value)'),
   delete: library.func('int bpf_map_delete_elem(int fd, const void *key)'),
-  updateBatch: library.func(
-    'int bpf_map_update_batch(int fd, const void *keys, const void *values, _Inout_ uint32_t *count, void *options)',
-  ),
   lookupBatch: library.func(
     'int bpf_map_lookup_batch(int fd, void *from, void *next, void *keys, void *values, _Inout_ uint32_t *count, void *options)',
   ),

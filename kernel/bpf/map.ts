@@ -3,7 +3,7 @@
  */
 import fs from 'node:fs';
 import { ENOENT, raw } from '../sys.ts';
-import { BpfError, check, libbpf } from './libbpf.ts';
+import { check, libbpf } from './libbpf.ts';
 
 const MAP_INFO = 80; // struct bpf_map_info
 const PER_CPU = new Set([5, 6, 10, 21]);
@@ -57,9 +57,9 @@ export class BpfMap {
     return ARRAYS.has(this.type);
   }
 
-  #checkSizes(keys: Uint8Array, values?: Uint8Array, count = 1): void {
-    if (keys.length < this.keySize * count || (values && values.length < this.valueSize * count))
-      throw new RangeError(`map wants key ${this.keySize}*${count}, value ${this.valueSize}*${count}`);
+  #checkSizes(key: Uint8Array, value?: Uint8Array): void {
+    if (key.length < this.keySize || (value && value.length < this.valueSize))
+      throw new RangeError(`map wants a key of ${this.keySize} and a value of ${this.valueSize} bytes`);
   }
 
   set(key: Uint8Array, value: Uint8Array, flags = 0): void {
@@ -82,15 +82,6 @@ export class BpfMap {
     if (result === -ENOENT) return false;
     check('map delete', result);
     return true;
-  }
-
-  /** Keep count ≤ 1024: one call blocks for about 0.5 ms (hash) or 1.5 ms (LPM). The error's `done` says how many went in. */
-  setBatch(keys: Uint8Array, values: Uint8Array, count: number): void {
-    this.#checkSizes(keys, values, count);
-    const done = [count];
-    const result: number = libbpf.updateBatch(this.fd, keys, values, done, batchOptions());
-    if (result < 0)
-      throw Object.assign(new BpfError(`map batch stopped at ${done[0]} of ${count}`, result), { done: done[0] });
   }
 
   /**

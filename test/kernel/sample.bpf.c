@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Two classifiers over three kinds of maps, for the tests of kernel/. RECORDS is the size of a map: another value, another shape. */
+/* Classifiers over four kinds of maps, for the tests of kernel/. RECORDS is the size of a map: another value, another shape. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -33,6 +33,29 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+/* One record a packet, length and mark; mark 13 is thrown away. A full buffer gives 2. */
+SEC("tc")
+int sample_event(struct __sk_buff *skb)
+{
+	__u32 *record = bpf_ringbuf_reserve(&events, 12, 0);
+
+	if (!record)
+		return 2;
+	record[0] = skb->len;
+	record[1] = skb->mark;
+	record[2] = 0x01020304;
+	if (skb->mark == 13)
+		bpf_ringbuf_discard(record, 0);
+	else
+		bpf_ringbuf_submit(record, 0);
+	return 0;
+}
 
 SEC("tc")
 int sample_count(struct __sk_buff *skb)
