@@ -16,48 +16,59 @@ export function tunnels(doc: Partly<GatewayFile>): readonly (readonly [Tunnel, P
   );
 }
 
-export function tunnelProblems(doc: Partly<GatewayFile>, lineOf: LineOf): readonly Problem[] {
+export const tunnelProblems = (doc: Partly<GatewayFile>, lineOf: LineOf): readonly Problem[] => [
+  ...sharedDestinations(doc, lineOf),
+  ...domainProblems(doc),
+  ...tunnels(doc).flatMap(([t, p]) => [...outerAddresses(doc, t, p), ...subnets(t, p, lineOf)]),
+];
+
+/** The tunnel's two outer addresses: one the site's, the other ours, of one family. */
+function outerAddresses(doc: Partly<GatewayFile>, t: Tunnel, p: Path): readonly Problem[] {
+  const { Destination: destination, SourceIpAddress: source } = t;
   const own = ownAddresses(doc);
-  return [
-    ...sharedDestinations(doc, lineOf),
-    ...domainProblems(doc),
-    ...tunnels(doc).flatMap(([t, p]): readonly Problem[] => {
-      const problems: Problem[] = [];
-      const { Destination: destination, SourceIpAddress: source } = t;
-      if (destination && own.some((a) => a.key === destination))
-        problems.push({
-          code: 'CONFLICT',
-          path: [...p, 'Destination'],
-          problem: `${destination} is an address of this gateway`,
-          cure: 'write the public address of the site',
-        });
-      if (source && !own.some((a) => a.key === source && a.role === 'External'))
-        problems.push({
-          code: 'UNKNOWN_REFERENCE',
-          path: [...p, 'SourceIpAddress'],
-          problem: `${source} is the IPAddress of no NetAdapter with the role External`,
-          cure: 'write one of those addresses, or remove the key',
-        });
-      if (source && destination && familyOf(source) !== familyOf(destination))
-        problems.push({
-          code: 'CONFLICT',
-          path: [...p, 'SourceIpAddress'],
-          problem: `${source} and ${destination} are of different families`,
-          cure: 'use IPv4 with IPv4, IPv6 with IPv6',
-        });
-      for (const key of ['IPv4Subnet', 'IPv6Subnet'] as const)
-        problems.push(
-          ...duplicates(
-            'the prefix',
-            items(t[key], [...p, key]).map(([s, at]) => ({ key: s.prefix, path: at })),
-            lineOf,
-            'keep one of the two',
-          ),
-        );
-      return problems;
-    }),
-  ];
+  const external = own.filter((a) => a.role === 'External');
+  const problems: Problem[] = [];
+  if (destination && own.some((a) => a.key === destination))
+    problems.push({
+      code: 'CONFLICT',
+      path: [...p, 'Destination'],
+      problem: `${destination} is an address of this gateway`,
+      cure: 'write the public address of the site',
+    });
+  if (source && !external.some((a) => a.key === source))
+    problems.push({
+      code: 'UNKNOWN_REFERENCE',
+      path: [...p, 'SourceIpAddress'],
+      problem: `${source} is the IPAddress of no NetAdapter with the role External`,
+      cure: 'write one of those addresses, or remove the key',
+    });
+  if (source && destination && familyOf(source) !== familyOf(destination))
+    problems.push({
+      code: 'CONFLICT',
+      path: [...p, 'SourceIpAddress'],
+      problem: `${source} and ${destination} are of different families`,
+      cure: 'use IPv4 with IPv4, IPv6 with IPv6',
+    });
+  const readable = doc.NetAdapter?.every((a) => a?.Role && !('IPAddress' in a && !a.IPAddress));
+  if (readable && destination && !source && !external.some((a) => familyOf(a.key) === familyOf(destination)))
+    problems.push({
+      code: 'CONFLICT',
+      path: [...p, 'Destination'],
+      problem: `no NetAdapter with the role External has an IPv${familyOf(destination)} IPAddress to reach ${destination} from`,
+      cure: 'give the external adapter its address',
+    });
+  return problems;
 }
+
+const subnets = (t: Tunnel, p: Path, lineOf: LineOf): readonly Problem[] =>
+  (['IPv4Subnet', 'IPv6Subnet'] as const).flatMap((key) =>
+    duplicates(
+      'the prefix',
+      items(t[key], [...p, key]).map(([s, at]) => ({ key: s.prefix, path: at })),
+      lineOf,
+      'keep one of the two',
+    ),
+  );
 
 /** The source address of a caller with a pre-shared key is all that tells its tenant, so it must be one interface's alone. */
 function sharedDestinations(doc: Partly<GatewayFile>, lineOf: LineOf): readonly Problem[] {

@@ -110,6 +110,13 @@ export const CHECKS: readonly Case[] = [
     ],
   },
   {
+    what: 'a tunnel without an external address of its family',
+    text: f('60.10.10.100', '2001:db8::60'),
+    errors: [
+      '56:22: RoutingDomain[Woodgrove].VpnS2SInterface[IfWe2].Destination: no NetAdapter with the role External has an IPv6 IPAddress to reach 2001:db8::60 from: give the external adapter its address',
+    ],
+  },
+  {
     what: 'tunnels of a routing domain that only routes',
     text: f('Type: All', 'Type: RoutingOnly'),
     errors: [
