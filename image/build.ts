@@ -9,7 +9,7 @@
  */
 import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { cached, digestOf } from './cached.ts';
+import { alone, cached, digestOf } from './cached.ts';
 import { makeBootDisk, makeExt4 } from './disk.ts';
 import { makeTarDrive } from './drive.ts';
 import { kernelOf, makeInitrd } from './initrd.ts';
@@ -49,71 +49,76 @@ export async function buildImages({ debianAnew = false, complete = true, progres
   const missing = GATEWAY_PROGRAMS.filter((p) => !existsSync(join(dist, p)));
   if (complete && missing.length > 0) throw new Error(`dist/ lacks ${missing.join(', ')}: run node bin/build.ts first`);
   mkdirSync(work('.'), { recursive: true });
+  const wait = (): void => progress('waiting for another build');
+  await alone(join(cache, 'lock'), wait, () => buildSteps(debianAnew, progress));
+  progress(`${IMAGES.appliance}: ${(statSync(IMAGES.appliance).size / 1e6).toFixed(0)} MB`);
+}
 
-  const step = async (
-    name: string,
-    files: readonly string[],
-    digest: string,
-    make: () => Promise<void>,
-  ): Promise<void> => {
-    const began = performance.now();
-    if (await cached(files, digest, make)) progress(`${name}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
-    else progress(`${name}: unchanged`);
-  };
+async function buildSteps(debianAnew: boolean, progress: (line: string) => void): Promise<void> {
+  const step: <F extends readonly string[]>(name: string, ...work: Parameters<typeof cached<F>>) => Promise<void> =
+    async (name, ...work) => {
+      const began = performance.now();
+      const made = await cached(...work);
+      progress(`${name}: ${made ? `${((performance.now() - began) / 1000).toFixed(1)} s` : 'unchanged'}`);
+    };
 
-  const tars = { appliance: join(cache, 'appliance.tar'), world: join(cache, 'world.tar') };
+  const tars = [join(cache, 'appliance.tar'), join(cache, 'world.tar')] as const;
   const debianDigest = digestOf(source('debian.sh', 'packages.list', 'world/packages.list'), [String(EPOCH)]);
-  if (debianAnew) rmSync(tars.appliance, { force: true });
-  await step('Debian packages', [tars.appliance, tars.world], debianDigest, async () => {
-    await run(join(here, 'debian.sh'), [cache], { env: { SOURCE_DATE_EPOCH: String(EPOCH) } });
+  if (debianAnew) rmSync(tars[0], { force: true });
+  await step('Debian packages', tars, debianDigest, async (...out) => {
+    await run(join(here, 'debian.sh'), out, { env: { SOURCE_DATE_EPOCH: String(EPOCH) } });
   });
 
   const node = join(cache, 'node');
-  const debian = `${debianDigest} ${statSync(tars.appliance).mtimeMs}`;
-  await step('Node without debug information', [node], digestOf([], [process.execPath, process.version]), async () => {
-    await run('strip', ['--strip-debug', '-o', node, process.execPath]);
-  });
+  const debian = `${debianDigest} ${statSync(tars[0]).mtimeMs}`;
+  await step(
+    'Node without debug information',
+    [node],
+    digestOf([], [process.execPath, process.version]),
+    async (out) => {
+      await run('strip', ['--strip-debug', '-o', out, process.execPath]);
+    },
+  );
 
   const initrdDigest = digestOf(source('boot', 'initrd.ts', 'tree.ts', 'disk.ts'), [debian]);
-  await step('kernel and initramfs', [IMAGES.initrd, IMAGES.vmlinuz], initrdDigest, async () => {
-    await unpack(tars.appliance, work('kernel'));
-    await makeInitrd(work('kernel'), work('initrd'), IMAGES.initrd, EPOCH);
-    cpSync(join(work('kernel'), 'boot', `vmlinuz-${kernelOf(work('kernel'))}`), IMAGES.vmlinuz);
+  const boot = [IMAGES.initrd, IMAGES.vmlinuz] as const;
+  await step('kernel and initramfs', boot, initrdDigest, async (initrd, vmlinuz) => {
+    await unpack(tars[0], work('kernel'));
+    await makeInitrd(work('kernel'), work('initrd'), initrd, EPOCH);
+    cpSync(join(work('kernel'), 'boot', `vmlinuz-${kernelOf(work('kernel'))}`), vmlinuz);
     rmSync(work('kernel'), { recursive: true });
   });
 
   const worldDigest = digestOf(source('world', 'root/etc'), [initrdDigest, process.version]);
-  await step('world guest', [IMAGES.world], worldDigest, async () => {
-    await unpack(tars.world, work('world'));
+  await step('world guest', [IMAGES.world], worldDigest, async (out) => {
+    await unpack(tars[1], work('world'));
     placeWorld(work('world'));
     placeNode(work('world'), node);
-    await makeExt4(IMAGES.world, { tree: work('world'), label: 'HNV-ROOT', bytes: DISK_BYTES });
+    await makeExt4(out, { tree: work('world'), label: 'HNV-ROOT', bytes: DISK_BYTES });
     rmSync(work('world'), { recursive: true });
   });
-  await step('world programs', [IMAGES.worldPrograms], digestOf([dist, ...source('root/usr/bin')]), async () => {
+  const programsDigest = digestOf([dist, ...source('root/usr/bin')]);
+  await step('world programs', [IMAGES.worldPrograms], programsDigest, async (out) => {
     rmSync(work('programs'), { recursive: true, force: true });
     placePrograms(work('programs'), dist);
-    await makeTarDrive(work('programs'), IMAGES.worldPrograms);
+    await makeTarDrive(work('programs'), out);
   });
 
   const inputs = [dist, ...source('root', 'charon', 'units.list')];
-  await step('appliance', [IMAGES.appliance], digestOf(inputs, [initrdDigest, process.version]), async () => {
+  const applianceDigest = digestOf(inputs, [initrdDigest, process.version]);
+  await step('appliance', [IMAGES.appliance], applianceDigest, async (out) => {
     const raw = work('appliance.raw');
-    await unpack(tars.appliance, work('appliance'));
+    await unpack(tars[0], work('appliance'));
     placeKernel(work('appliance'), IMAGES.initrd);
     placeAppliance(work('appliance'));
     placeNode(work('appliance'), node);
     placePrograms(work('appliance'), dist);
-    await makeBootDisk(raw, join(here, 'boot/grub.cfg'), {
-      tree: work('appliance'),
-      label: 'HNV-ROOT',
-      bytes: DISK_BYTES,
-    });
-    await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, IMAGES.appliance]);
+    const root = { tree: work('appliance'), label: 'HNV-ROOT', bytes: DISK_BYTES };
+    await makeBootDisk(raw, join(here, 'boot/grub.cfg'), root);
+    await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, out]);
     rmSync(raw);
     rmSync(work('appliance'), { recursive: true });
   });
-  progress(`${IMAGES.appliance}: ${(statSync(IMAGES.appliance).size / 1e6).toFixed(0)} MB`);
 }
 
 if (import.meta.main)

@@ -3,8 +3,18 @@
  * `<file>.inputs`, written after the file itself.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** SHA-256 over names, modes and contents of files and trees (sorted), and over plain words. Missing paths count as absent. */
 export function digestOf(paths: readonly string[], words: readonly string[] = []): string {
@@ -24,12 +34,44 @@ export function digestOf(paths: readonly string[], words: readonly string[] = []
   return hash.digest('hex');
 }
 
-/** Calls `make` unless every file exists and the first was made from inputs of this digest. Says whether it was called. */
-export async function cached(files: readonly string[], digest: string, make: () => Promise<void>): Promise<boolean> {
+/**
+ * Calls `make` with temporary names for the files, unless all files exist and were made from inputs of this digest. They take
+ * their real names when all are made: a guest that runs from the old ones keeps them. Says whether it was called.
+ */
+export async function cached<F extends readonly string[]>(
+  files: F,
+  digest: string,
+  make: (...temporary: { [K in keyof F]: string }) => Promise<void>,
+): Promise<boolean> {
   const stamp = `${files[0]}.inputs`;
   const before = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';
   if (before === digest && files.every((f) => existsSync(f))) return false;
-  await make();
+  const temporary = files.map((f) => `${f}.new`) as { [K in keyof F]: string };
+  await make(...temporary);
+  rmSync(stamp, { force: true });
+  for (const [i, file] of files.entries()) renameSync(temporary[i]!, file);
   writeFileSync(stamp, digest);
   return true;
+}
+
+/** Runs `work` while no other process does so under the same lock file; one that a crash left behind does not count. */
+export async function alone<T>(lock: string, waiting: () => void, work: () => Promise<T>): Promise<T> {
+  for (let told = false; ; ) {
+    const holder = existsSync(lock) ? readFileSync(lock, 'utf8') : '';
+    if (holder !== '' && !existsSync(`/proc/${holder}`)) rmSync(lock, { force: true });
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    if (!told) waiting();
+    told = true;
+    await delay(200);
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
 }

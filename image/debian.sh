@@ -1,10 +1,10 @@
 #!/bin/bash
-# The Debian half of both guests: OUT/appliance.tar and OUT/world.tar (the appliance's packages plus world/packages.list),
-# in one mmdebstrap run. Packages come from the machine's own Debian sources; the tars do not remember which these were.
+# The Debian half of both guests, as two tars (the world's: the appliance's packages plus world/packages.list), in one
+# mmdebstrap run. Packages come from the machine's own Debian sources; the tars do not remember which these were.
 # Equal package versions give equal tars: sorted names, one time stamp, no caches, logs, ids or keys.
-# usage: image/debian.sh OUT
+# usage: image/debian.sh APPLIANCE.TAR WORLD.TAR
 set -euo pipefail
-out=$(realpath "$1")
+appliance=$(realpath "$1") world=$(realpath "$2")
 here=$(cd "$(dirname "$0")" && pwd)
 suite=bookworm
 
@@ -35,9 +35,7 @@ mmdebstrap --mode=root --variant=apt --format=null \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Check-Valid-Until "false"' \
   --aptopt="Acquire::http::Proxy \"$(apt-config dump --format '%v' Acquire::http::Proxy)\"" \
   --include="$(names "$here/packages.list" | tr ' ' ',')" \
-  --customize-hook="$pack; pack \"\$1\" '$out/appliance.tar.new'" \
+  --customize-hook="$pack; pack \"\$1\" '$appliance'" \
   --customize-hook="chroot \"\$1\" apt-get install -y --no-install-recommends $(names "$here/world/packages.list")" \
-  --customize-hook="$pack; pack \"\$1\" '$out/world.tar.new'" \
+  --customize-hook="$pack; pack \"\$1\" '$world'" \
   "$suite" /dev/null "${sources[@]}"
-mv "$out/appliance.tar.new" "$out/appliance.tar"
-mv "$out/world.tar.new" "$out/world.tar"

@@ -19,9 +19,9 @@ function place(from: string, to: string): void {
   cpSync(from, to, { recursive: true, verbatimSymlinks: true });
 }
 
-/** The gateway's programs, the eBPF object and the two commands on PATH: what `dist/` holds, laid out as on a machine. */
+/** The gateway's programs, the eBPF object and the two commands on PATH: what `dist/` holds, laid out as on a machine, without source maps. */
 export function placePrograms(tree: string, dist: string): void {
-  for (const name of readdirSync(dist)) place(join(dist, name), join(tree, PRODUCT, name));
+  for (const name of readdirSync(dist)) if (!name.endsWith('.map')) place(join(dist, name), join(tree, PRODUCT, name));
   for (const name of ['hnvgw', 'hnvhost']) place(join(here, 'root/usr/bin', name), join(tree, 'usr/bin', name));
 }
 
