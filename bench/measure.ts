@@ -14,6 +14,8 @@ export const CONGESTION_CONTROL = 'reno';
 export interface SmallPackets {
   /** Packets per second of one core for the whole chain. */
   readonly pps: number;
+  /** The same over the best 20 ms: what the chain carries while nothing else wants the CPUs. */
+  readonly peak: number;
   readonly lost: number;
   /** Share of the time that the generator waited for the chain. Near 0 = the generator is the limit. */
   readonly waiting: number;
@@ -58,12 +60,14 @@ export async function smallPackets(layout: Layout, seconds: number): Promise<Sma
   const out = JSON.parse(await exec(source.netns, [`${BUILD}/generator`, ...argv], 0)) as {
     packets: number;
     seconds: number;
+    peak: number;
     lost: number;
     waiting: number;
     busy: number;
   };
   if (out.packets === 0) throw new Error(`${layout.name}: no packet arrived`);
-  return { pps: out.packets / out.seconds, lost: out.lost, waiting: out.waiting, busy: out.busy };
+  const { packets, seconds: took, ...rest } = out;
+  return { pps: packets / took, ...rest };
 }
 
 /** One TCP stream, bits per second at the receiver. `gso: false` = the VM's NIC takes no large segments, as a wire would. */

@@ -97,6 +97,7 @@ async function round(layouts: Layouts, into: Collected, say: (text: string) => v
   say(`kpps ${ROWS.map((row) => (median(slices[row], 'pps') / 1e3).toFixed(0)).join(' | ')}`);
   for (const row of ROWS) {
     for (const m of ['pps', 'waiting', 'busy'] as const) into[row][m].push(median(slices[row], m));
+    into[row].peak.push(Math.max(...slices[row].map((s) => s.peak)));
     into[row].lost.push(slices[row].reduce((sum, s) => sum + s.lost, 0));
   }
   await each('TCP Gbit/s', async (l, to) => {
@@ -133,8 +134,7 @@ function write(block: string): void {
 
 function compile(): void {
   if (os.cpus().length < 2) throw new Error('bench:overlay needs two CPUs: one generates, one forwards');
-  for (const build of ['bin/bpf.sh', 'bench/build.sh'])
-    execFileSync(`${root}/${build}`, { stdio: ['ignore', 'inherit', 'inherit'] });
+  for (const build of ['bin/bpf.sh', 'bench/build.sh']) execFileSync(`${root}/${build}`, { stdio: ['ignore', 2, 2] });
 }
 
 async function main(o: Options): Promise<number> {
