@@ -20,7 +20,10 @@ export const netAdapter = section(
       oneOf(['External', 'Provider', 'Management', 'Forwarding']),
     ),
     IPAddress: field(
-      { description: 'Address of the adapter. Without it the adapter keeps the addresses it has.' },
+      {
+        description:
+          'Address of the adapter. Without it the adapter keeps the addresses it has; tunnels need one on an external adapter.',
+      },
       interfaceAddress().optional(),
     ),
     DefaultGateway: field(
