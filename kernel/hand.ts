@@ -146,9 +146,17 @@ export class KernelHand implements Hand {
   }
 
   #observeTenant(slot: Slot): AnyResource[] {
-    const namespaces = this.#namespaces;
     const netns = netnsOf(slot);
-    if (!namespaces.exists(netns)) return [];
+    try {
+      return this.#namespaces.exists(netns) ? this.#readTenant(slot, netns) : [];
+    } catch (e) {
+      if (!this.#namespaces.exists(netns)) return []; // somebody deleted it while it was read
+      throw e;
+    }
+  }
+
+  #readTenant(slot: Slot, netns: Netns): AnyResource[] {
+    const namespaces = this.#namespaces;
     const links = namespaces.netlink(netns).dump(RTM_GETLINK, dumpLinks(false), parseLink);
     const pairs = vethPorts(namespaces, links);
     return [

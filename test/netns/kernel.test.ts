@@ -201,6 +201,21 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
     await settle(desired());
   });
 
+  it('replaces a port whose MAC changes, and what it carried comes back with it', async () => {
+    const other = desired().map(
+      (r): AnyResource =>
+        r.kind === 'veth' && r.key === 'p2-0' ? { ...r, spec: { ...r.spec, mac: parseMac('02:00:00:00:00:77')! } } : r,
+    );
+    for (const wanted of [other, desired()]) {
+      const woodgrove = inside('c3', 'ip -o link; ip addr; ip route');
+      const [first] = await ops(wanted);
+      assert.equal(describeOp(first!), 'replace interface Contoso/If1 (session)');
+      for (let pass = 0; pass < 2; pass++) await carryOut(await ops(wanted));
+      assert.deepEqual((await ops(wanted)).map(describeOp), []);
+      assert.equal(inside('c3', 'ip -o link; ip addr; ip route'), woodgrove);
+    }
+  });
+
   it('notices what others changed or took away, and repairs it', async () => {
     inside('c2', 'ip link set If1 down; ip addr flush dev If1; ip link set If1 mtu 1300');
     world.sh(home, 'ip link set p3-0 down; tc filter del dev p3-0 egress');
@@ -314,6 +329,7 @@ describe(titled('xfrm interfaces of two compartments', noXfrm), function () {
   this.timeout(60_000);
   let world: World;
   let directory: string;
+  let home: string;
   let hand: KernelHand;
   const resources = (slot: Slot, name: string, up: boolean): AnyResource[] => {
     const netns = `c${slot}`;
@@ -326,7 +342,7 @@ describe(titled('xfrm interfaces of two compartments', noXfrm), function () {
   before(function () {
     if (noXfrm) this.skip();
     world = new World();
-    const home = world.ns('gw');
+    home = world.ns('gw');
     directory = path.join(world.dir, 'netns');
     hand = new KernelHand({
       directory,
@@ -341,6 +357,19 @@ describe(titled('xfrm interfaces of two compartments', noXfrm), function () {
     });
   });
   after(() => world?.close());
+
+  it('refuse an if_id that another has, in the words of the kernel, and leave nothing behind', async () => {
+    const [netns, link] = resources(2, 'IfCe1', true) as [AnyResource, AnyResource];
+    const twin = { ...link, key: 'IfCe2', spec: { ...link.spec, name: 'IfCe2' } } as AnyResource;
+    for (const resource of [netns, link]) await hand.execute({ verb: 'create', resource, impact: 'none' });
+    await assert.rejects(
+      hand.execute({ verb: 'create', resource: twin, impact: 'none' }),
+      /^Error: create xfrm IfCe2: EEXIST/,
+    );
+    assert.equal(world.exec(home, ['ip', 'link', 'show', 'IfCe2']).code, 1);
+    await hand.execute({ verb: 'delete', resource: netns, impact: 'session' });
+    assert.deepEqual(await hand.observe('all'), []);
+  });
 
   it('are made, moved, set up and down, and deleted', async () => {
     const settle = async (wanted: readonly AnyResource[]) => {
