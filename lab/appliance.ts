@@ -43,6 +43,7 @@ export const CONFIG_DIR = '/media/hnv-config';
 export const CONFIG = `${CONFIG_DIR}/gateway.yaml`;
 export const SECRETS_DIR = `${CONFIG_DIR}/secrets`;
 export const GATEWAY_UNIT = 'hnv-gateway.service';
+export const CHARON_UNIT = 'hnv-charon.service';
 
 export class Appliance {
   readonly machine: Machine;
@@ -100,5 +101,11 @@ export class Appliance {
       if (state.trim() === 'active' && pid > 0 && pid !== former) return pid;
       throw new Error(`it is ${state.trim()}, process ${pid}`);
     });
+  }
+
+  /** The last lines of the gateway's and charon's log. */
+  journal(lines = 20): Promise<string> {
+    const units = ['-u', GATEWAY_UNIT, '-u', CHARON_UNIT];
+    return must(this.machine, ['journalctl', ...units, '--no-pager', '-o', 'cat', '-n', String(lines)]);
   }
 }

@@ -2,7 +2,7 @@
  * The life of a lab: images, two guests side by side, the world inside one, the appliance as the other. Everything it makes is
  * in .cache/lab; `stop` ends both guests.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildImages } from '../image/build.ts';
 import { makeConfigDrive } from '../image/drive.ts';
@@ -12,7 +12,7 @@ import { INTERNET_WIRE, PROVIDER_WIRE } from './checks/wires.ts';
 import { TENANTS } from './fabrikam.ts';
 import { gatewayYaml } from './gateway-yaml.ts';
 import type { Guest } from './guest/guest.ts';
-import { DRIVE, DRIVE_TREE, gatewayGuest, stopAll, worldGuest } from './places.ts';
+import { DRIVE, DRIVE_TREE, gatewayGuest, RUN_DATA, running, stopAll, worldGuest } from './places.ts';
 import type { Progress } from './progress.ts';
 import { newRunData } from './run-data.ts';
 import { type RunData, World } from './world/world.ts';
@@ -43,16 +43,28 @@ async function startWorld(guest: Guest, world: World, progress: Progress): Promi
 async function startGateway(guest: Guest, gateway: Appliance, progress: Progress): Promise<void> {
   await guest.ready();
   progress('the appliance has booted');
-  const pid = await gateway.ready();
+  const pid = await gateway.ready().catch(async (e: Error) => {
+    throw new Error(`${e.message}\n${await gateway.journal()}`);
+  });
   progress(`the gateway is ready (process ${pid})`);
 }
 
-/** Builds, boots and sets up; on failure nothing is left running. `dist/` must have been built (bin/build.ts). */
-export async function startLab(progress: Progress): Promise<Lab> {
+/** The lab that another process started and that still runs. */
+export function attachLab(): Scene {
+  const run = JSON.parse(readFileSync(RUN_DATA, 'utf8')) as RunData;
+  return { world: new World(running('world'), run), gateway: new Appliance(running('gateway')) };
+}
+
+/**
+ * Builds, boots and sets up. `dist/` must have been built (bin/build.ts). On failure nothing is left running, unless `keep`, for
+ * looking at what failed.
+ */
+export async function startLab(progress: Progress, keep = false): Promise<Lab> {
   await buildImages({ progress: (line) => progress(`image: ${line}`) });
   await stopAll();
   const run = newRunData();
   await makeDrive(run);
+  writeFileSync(RUN_DATA, JSON.stringify(run), { mode: 0o600 });
   const guests = { world: worldGuest(), gateway: gatewayGuest() };
   const stop = async (): Promise<void> => {
     await Promise.all([guests.world.stop(), guests.gateway.stop()]);
@@ -67,7 +79,7 @@ export async function startLab(progress: Progress): Promise<Lab> {
     await Promise.all([startWorld(guests.world, world, progress), startGateway(guests.gateway, gateway, progress)]);
     return { world, gateway, stop };
   } catch (error) {
-    await stop();
+    if (!keep) await stop();
     throw error;
   }
 }

@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import { capture } from './capture.ts';
 import { judge, type Scene } from './checks/check.ts';
 import { CHECKS } from './checks/table.ts';
-import { startLab } from './lab.ts';
+import { attachLab, startLab } from './lab.ts';
 import { running, runningPids, stopAll } from './places.ts';
 import { type Progress, progressTo } from './progress.ts';
 import { asJson, type Judged, lineOf, totals } from './report.ts';
@@ -12,6 +12,7 @@ import { TOPOLOGY } from './world/topology.ts';
 
 interface PlayOptions {
   readonly once?: boolean;
+  readonly keep?: boolean;
   readonly only?: readonly string[];
   readonly output: 'text' | 'json';
 }
@@ -47,7 +48,7 @@ const interrupted = (): Promise<void> =>
 async function play(options: PlayOptions): Promise<number> {
   const progress: Progress = progressTo(process.stderr);
   const ended = interrupted().then(() => undefined);
-  const starting = startLab(progress);
+  const starting = startLab(progress, options.keep);
   const lab = await Promise.race([starting, ended]);
   if (!lab) {
     // The guests may be half-way up; what was launched has its pid file by now or ends with the start's own failure.
@@ -64,8 +65,8 @@ async function play(options: PlayOptions): Promise<number> {
     await ended;
     return 0;
   } finally {
-    await lab.stop();
-    progress('the lab has ended');
+    if (options.keep) progress('the machines stay up: ./bin/lab stop ends them');
+    else await lab.stop();
   }
 }
 
@@ -91,12 +92,22 @@ const program = new Command('lab')
   .enablePositionalOptions()
   .description('the Fabrikam example on two virtual machines')
   .option('--once', 'run the checks, end, and exit 0 only if all hold')
+  .option('--keep', 'leave the machines running at the end, whatever it is')
   .option('--only <id...>', 'run only the checks whose id begins so (for work on a check)')
   .addOption(new Option('-o, --output <form>', 'form of the verdicts').choices(['text', 'json']).default('text'))
   .action(async (options: PlayOptions) => {
     process.exitCode = await play(options);
   });
 
+program
+  .command('check')
+  .description('runs checks on the lab that is up, those whose id begins so')
+  .argument('[id...]')
+  .action(async (ids: string[]) => {
+    const judged = await runChecks(attachLab(), ids, progressTo(process.stderr));
+    process.stdout.write(`${totals(judged)}\n`);
+    process.exitCode = judged.length > 0 && judged.every((j) => j.verdict.held) ? 0 : 1;
+  });
 program
   .command('sh')
   .description('a shell, or one command, in: gateway, world, or a namespace of the world')

@@ -11,6 +11,8 @@ export type MachineName = (typeof MACHINES)[number];
 export const directoryOf = (name: MachineName): string => join(RUN, name);
 export const DRIVE_TREE = join(RUN, 'drive');
 export const DRIVE = join(RUN, 'drive.img');
+/** Markers and secrets of the run that is up, so that another process can judge it. */
+export const RUN_DATA = join(RUN, 'run.json');
 
 /** The world starts first and listens; eth0 is the internet wire, eth1 the provider wire. */
 const nics = (end: 'world' | 'gateway'): GuestSpec['nics'] => {

@@ -48,7 +48,7 @@ export function qemuArguments(spec: GuestSpec): string[] {
     ...['-device', `virtserialport,chardev=${id},name=${name}`],
   ];
   const args = ['-name', spec.name, '-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none'];
-  args.push('-accel', 'tcg,thread=multi', '-machine', 'q35,sata=off,vmport=off', '-cpu', 'max');
+  args.push('-accel', 'tcg,thread=multi', '-machine', 'q35,sata=off,vmport=off', '-cpu', (spec as any).cpu ?? 'max');
   args.push('-smp', String(spec.cpus ?? 2), '-m', String(spec.memoryMiB ?? 768), '-pidfile', files.pid);
   args.push('-chardev', `file,id=console,path=${quoted(files.console)}`, '-serial', 'chardev:console');
   args.push('-object', 'rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng');
