@@ -21,7 +21,11 @@ const key = Buffer.alloc(32, 1);
 
 const contoso: WatchedInterface = {
   ...CONTOSO,
-  interface: s2s({ destination: address('131.107.10.20'), retryIntervalSeconds: 1 }),
+  interface: s2s({
+    destination: address('131.107.10.20'),
+    retryIntervalSeconds: 1,
+    networkOutageTimeSeconds: 12,
+  }),
 };
 const woodgrove: WatchedInterface = {
   ...WOODGROVE,
@@ -41,7 +45,7 @@ class Gateway {
   readonly hand: CharonHand;
 
   constructor(path: string, dialTimeoutMs = 5000) {
-    this.monitor = new TunnelMonitor({ path, dialTimeoutMs, relistMs: 500 });
+    this.monitor = new TunnelMonitor({ path, dialTimeoutMs, relistMs: 500, graceMs: 500 });
     const slots = new Map(both.map((w) => [w.interface.name, w.slot]));
     this.hand = new CharonHand({ client: () => this.monitor.client(), slots: () => slots });
     this.monitor.on('charonBack', () => this.seen.push('charonBack'));
@@ -225,6 +229,11 @@ describe(`tunnel monitor, with real charons${missing ? ` (skipped: ${missing})` 
     gateway.seen.length = 0;
     await gw.end('SIGKILL');
     await until('charonLost', () => gateway.seen.includes('charonLost'));
+    assert.equal(gateway.state('IfCe1'), 'Connected', 'the kernel still has its SAs');
+    await until(
+      'unreachable',
+      () => gateway.state('IfCe1') === 'Unreachable' && gateway.state('IfWe1') === 'Unreachable',
+    );
     assert.deepEqual(gateway.monitor.states().get('IfCe1')?.unReachabilityReasons, ['ServicePaused']);
     await assert.rejects(gateway.hand.observe('all'), /does not answer/);
     gw.start();
@@ -234,6 +243,20 @@ describe(`tunnel monitor, with real charons${missing ? ` (skipped: ${missing})` 
     await gateway.apply(both);
     await gateway.connected('IfCe1', 'IfWe1');
     assert.deepEqual(await ifIds(), [`IfCe1 ${CONTOSO.ifId}`, `IfWe1 ${WOODGROVE.ifId}`]);
+  });
+
+  it('a site that vanishes counts as dead within NetworkOutageTimeSeconds, and comes back', async () => {
+    gateway.seen.length = 0;
+    ip('-n', gw.netns, 'link', 'set', 's0', 'down');
+    await until(
+      'Contoso went down',
+      () => gateway.state('IfCe1') !== 'Connected',
+      () => gateway.seen,
+      12_500,
+    );
+    assert.ok(!gateway.seen.some((s) => s.startsWith('IfWe1')));
+    ip('-n', gw.netns, 'link', 'set', 's0', 'up');
+    await gateway.connected('IfCe1', 'IfWe1');
   });
 
   it('a site that does not answer: the dial ends in time and leaves no half-open SA; the other tenant goes on', async () => {

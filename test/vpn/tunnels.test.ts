@@ -123,11 +123,34 @@ describe('tunnels', () => {
     assert.deepEqual(said(t.listed([listSa({ id: '5', established: 11 })], NOW)), ['kill 5 childless']);
   });
 
+  it('an ended connection to charon is no ended tunnel; the next list-sas tells', () => {
+    const t = running([contosoSa], CONTOSO, WOODGROVE);
+    assert.deepEqual(t.disconnected(NOW).changed, ['IfWe1']);
+    assert.deepEqual(states(t), { IfCe1: 'Connected', IfWe1: 'Unreachable' });
+    assert.equal(t.snapshot.size, 0);
+    assert.deepEqual(list(t, contosoSa), { commands: [], changed: [] });
+    t.interfaceEvent('IfWe1', { type: 'dialFailed', reason: 'charon went' }, NOW);
+    const d = t.setInterfaces([CONTOSO, WOODGROVE], NOW);
+    assert.deepEqual(d, {
+      commands: [{ kind: 's2s', name: 'IfWe1', command: { kind: 'initiate' } }],
+      changed: ['IfWe1'],
+    });
+    assert.deepEqual(states(t), { IfCe1: 'Connected', IfWe1: 'Connecting' });
+  });
+
+  it('a new charon without SAs: dialled when the gateway has loaded, not before', () => {
+    const t = running([contosoSa], CONTOSO);
+    t.disconnected(NOW);
+    assert.deepEqual(list(t), { commands: [], changed: ['IfCe1'] });
+    assert.deepEqual(states(t), { IfCe1: 'Unreachable' });
+    assert.deepEqual(said(t.setInterfaces([CONTOSO], NOW + 20_000)), ['initiate IfCe1']);
+  });
+
   it('charon lost: all is unknown until it is listed and loaded again', () => {
     const t = running([contosoSa, woodgroveSa], CONTOSO, WOODGROVE);
+    t.disconnected(NOW);
     assert.deepEqual(t.charonLost(NOW).changed, ['IfCe1', 'IfWe1']);
     assert.deepEqual(t.states().get('IfCe1')?.unReachabilityReasons, ['ServicePaused']);
-    assert.equal(t.snapshot.size, 0);
     assert.deepEqual(said(list(t, contosoSa)), []);
     assert.deepEqual(said(t.setInterfaces([CONTOSO, WOODGROVE], NOW)), ['initiate IfWe1']);
     assert.deepEqual(states(t), { IfCe1: 'Connected', IfWe1: 'Connecting' });

@@ -19,6 +19,11 @@ export const RELIST_MS = 30_000;
 export const DIAL_TIMEOUT_MS = 20_000;
 /** Every waiting `initiate` holds a thread of charon's pool (image/charon/strongswan.conf: 32). */
 const MAX_DIALS = 8;
+/**
+ * How long tunnels count as connected after charon was lost: an ended vici connection is no ended tunnel, and the kernel keeps
+ * the SAs of a crashed charon until the next one starts. Taking the routes away at once would be the only loss.
+ */
+export const GRACE_MS = 5_000;
 const RECONNECT_MS = { first: 100, most: 5_000 };
 
 export interface TunnelMonitorOptions {
@@ -27,6 +32,7 @@ export interface TunnelMonitorOptions {
   readonly timers?: Timers;
   readonly relistMs?: number;
   readonly dialTimeoutMs?: number;
+  readonly graceMs?: number;
 }
 
 interface MonitorEvents {
@@ -34,6 +40,7 @@ interface MonitorEvents {
   changed: [names: readonly string[]];
   /** The SAs are listed and `client()` works; nothing is dialled until `setInterfaces` is called. Also the first time. */
   charonBack: [];
+  /** `client()` works no more. Connected interfaces stay so for GRACE_MS. */
   charonLost: [reason: string];
   /** Something to log: an SA terminated and why, a command that failed. */
   notice: [text: string];
@@ -44,6 +51,7 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
   readonly #timers: Timers;
   readonly #relistMs: number;
   readonly #dialTimeoutMs: number;
+  readonly #graceMs: number;
   readonly #tunnels = new Tunnels();
   readonly #retries = new Map<string, () => void>();
   readonly #resyncs = new Set<() => void>();
@@ -54,19 +62,16 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
   #listAgain = false;
   #stopped = false;
   #wake: () => void = () => undefined;
+  #endGrace: () => void = () => undefined;
   #running: Promise<void> | undefined;
 
-  constructor({
-    path,
-    timers = systemTimers,
-    relistMs = RELIST_MS,
-    dialTimeoutMs = DIAL_TIMEOUT_MS,
-  }: TunnelMonitorOptions) {
+  constructor(o: TunnelMonitorOptions) {
     super();
-    this.#path = path;
-    this.#timers = timers;
-    this.#relistMs = relistMs;
-    this.#dialTimeoutMs = dialTimeoutMs;
+    this.#path = o.path;
+    this.#timers = o.timers ?? systemTimers;
+    this.#relistMs = o.relistMs ?? RELIST_MS;
+    this.#dialTimeoutMs = o.dialTimeoutMs ?? DIAL_TIMEOUT_MS;
+    this.#graceMs = o.graceMs ?? GRACE_MS;
   }
 
   /** Begins to connect, for as long as it takes; `charonBack` tells when it is done. */
@@ -80,6 +85,7 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
     this.#wake();
     this.#client?.close();
     await this.#running;
+    this.#endGrace();
     for (const cancel of this.#retries.values()) cancel();
     this.#retries.clear();
   }
@@ -139,9 +145,9 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
     } catch (e) {
       client.close();
       this.#client = undefined;
-      this.#carryOut(this.#tunnels.charonLost(this.#timers.now()));
       throw e;
     }
+    this.#endGrace();
     this.#relistLater();
     this.emit('charonBack');
     const reason = await client.closed;
@@ -149,7 +155,10 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
     for (const cancel of this.#resyncs) cancel();
     this.#resyncs.clear();
     if (this.#stopped) return;
-    this.#carryOut(this.#tunnels.charonLost(this.#timers.now()));
+    this.#carryOut(this.#tunnels.disconnected(this.#timers.now()));
+    this.#endGrace = this.#timers.after(this.#graceMs, () =>
+      this.#carryOut(this.#tunnels.charonLost(this.#timers.now())),
+    );
     this.emit('charonLost', reason.message);
   }
 

@@ -137,6 +137,11 @@ export class Tunnels {
         if (!e.removed && (!listing || e.answeredDuring !== listing)) this.#feed(name, e, this.#seen(e), now, d);
         else this.#compare(name, e, now, d);
       }
+    } else {
+      // A new charon without the tunnel: down, but to be dialled only once it is loaded again.
+      for (const [name, e] of this.#entries)
+        if (e.state.connectionState === 'Connected' && !this.#isUp(e.watched))
+          this.#feed(name, e, { type: 'charonLost' }, now, d);
     }
     this.#watchChildless(now, d);
     return d.decision;
@@ -169,14 +174,26 @@ export class Tunnels {
     return d.decision;
   }
 
-  /** charon is gone, and with it all that was known of its SAs and loaded into it. */
-  charonLost(now: number): Decision {
-    const d = new Draft();
+  /**
+   * The connection to charon ended. Its SAs, and those a crash left in the kernel, may go on carrying packets, so what is
+   * connected stays so for now: until the next list-sas tells, or `charonLost` says that there is none to come.
+   */
+  disconnected(now: number): Decision {
     this.#snapshot = EMPTY;
     this.#sinceListing = undefined;
     this.#listed = false;
     this.#loaded = false;
-    for (const [name, e] of this.#entries) this.#feed(name, e, { type: 'charonLost' }, now, d);
+    return this.#lose((e) => e.state.connectionState !== 'Connected', now);
+  }
+
+  /** charon has been gone for too long. */
+  charonLost(now: number): Decision {
+    return this.#lose(() => true, now);
+  }
+
+  #lose(which: (e: Entry) => boolean, now: number): Decision {
+    const d = new Draft();
+    for (const [name, e] of this.#entries) if (which(e)) this.#feed(name, e, { type: 'charonLost' }, now, d);
     return d.decision;
   }
 
