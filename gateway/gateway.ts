@@ -14,6 +14,7 @@ import { assignSlots, EMPTY_SLOTS, type SlotTable, slotOf } from '../compartment
 import type { ConfigError } from '../config/error.ts';
 import type { Result } from '../lib/result.ts';
 import { err, ok } from '../lib/result.ts';
+import { Turns } from '../lib/turns.ts';
 import type { Event } from './event.ts';
 import { changedSlots, namesOf, type Running, type Source } from './running.ts';
 
@@ -64,7 +65,7 @@ export class Gateway {
   readonly #parts: Parts;
   #running: Running | undefined;
   #table: SlotTable;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #dirty = NOTHING_DIRTY();
   /** Names of routing domains, of removed ones as well: what is left of them is still logged under their name. */
   readonly #names = new Map<Slot, string>([[DEFAULT_SLOT, '']]);
@@ -86,7 +87,7 @@ export class Gateway {
 
   /** Start-up: takes the configuration, adopts what runs, changes only what differs. */
   start(source: Source): Promise<Result<readonly Op[], Refusal>> {
-    return this.#exclusive(async () => {
+    return this.#turns.take(async () => {
       const candidate = this.#candidate(source);
       if (!candidate.ok) return candidate;
       this.#running = candidate.value;
@@ -97,7 +98,7 @@ export class Gateway {
 
   /** The ops that `apply` would carry out, without carrying them out. */
   plan(source: Source): Promise<Result<readonly Op[], Refusal>> {
-    return this.#exclusive(async () => {
+    return this.#turns.take(async () => {
       const candidate = this.#candidate(source);
       if (!candidate.ok) return candidate;
       const hands = this.#parts.hands();
@@ -108,7 +109,7 @@ export class Gateway {
 
   /** All or nothing: when the system refuses an op, the configuration that was in force is put back (R-OPS-1). */
   apply(source: Source): Promise<Result<readonly Op[], Refusal>> {
-    return this.#exclusive(async () => {
+    return this.#turns.take(async () => {
       const candidate = this.#candidate(source);
       if (!candidate.ok) return candidate;
       const before = this.#running;
@@ -135,16 +136,18 @@ export class Gateway {
     for (const scope of this.#scopesOf(event)) this.#dirty.scopes.add(scope);
     if (this.#woken || this.#dirty.scopes.size === 0) return;
     this.#woken = true;
-    void this.#exclusive(async () => {
-      this.#woken = false;
-      const { adopt, scopes } = this.#dirty;
-      this.#dirty = NOTHING_DIRTY();
-      if (adopt) await this.#adopt();
-      else await this.#reconcileEach(scopes.has('all') ? ['all'] : [...scopes]);
-    }).catch((error: unknown) => {
-      this.#parts.log.error({ err: error }, 'reality could not be read, nothing was changed');
-      this.#parts.later({ type: 'resync' }, RETRY_MS);
-    });
+    void this.#turns
+      .take(async () => {
+        this.#woken = false;
+        const { adopt, scopes } = this.#dirty;
+        this.#dirty = NOTHING_DIRTY();
+        if (adopt) await this.#adopt();
+        else await this.#reconcileEach(scopes.has('all') ? ['all'] : [...scopes]);
+      })
+      .catch((error: unknown) => {
+        this.#parts.log.error({ err: error }, 'reality could not be read, nothing was changed');
+        this.#parts.later({ type: 'resync' }, RETRY_MS);
+      });
   }
 
   #scopesOf(event: Event): readonly Scope[] {
@@ -233,11 +236,5 @@ export class Gateway {
         error: error.message,
       })),
     };
-  }
-
-  #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work, work);
-    this.#turn = result.catch(() => undefined);
-    return result;
   }
 }

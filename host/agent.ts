@@ -18,6 +18,7 @@ import { EntryHand } from '../kernel/entries.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { Namespaces } from '../kernel/namespaces.ts';
 import { openPinned, type Pinned } from '../kernel/pinned.ts';
+import { Turns } from '../lib/turns.ts';
 import { HostState } from './state.ts';
 
 export interface AgentOptions {
@@ -66,7 +67,7 @@ export class HostAgent {
   readonly #namespaces = new Namespaces();
   readonly #hands: readonly Hand[];
   #config: HostConfig;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   /** Throws ConfigRefused, or what the kernel says when the object does not load. Changes nothing yet. */
   constructor(options: AgentOptions, log: Logger) {
@@ -82,7 +83,7 @@ export class HostAgent {
 
   /** Makes reality the same as the configuration. Rejects when reality cannot be read. */
   reconcile(): Promise<Outcome> {
-    return this.#exclusive(async () => {
+    return this.#turns.take(async () => {
       const outcome = await reconcile(this.#hands, 'all', () => this.#desired());
       for (const op of outcome.done) this.#log.info(describeOp(op));
       for (const { op, error } of outcome.failures) this.#log.error({ err: error }, `failed: ${describeOp(op)}`);
@@ -103,7 +104,7 @@ export class HostAgent {
 
   /** Waits for work in progress and gives the descriptors back; the data plane goes on. */
   close(): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#turns.take(async () => {
       this.#kernel.close();
       this.#namespaces.closeAll();
       this.#pinned.close();
@@ -127,11 +128,5 @@ export class HostAgent {
       tags: Object.fromEntries(Object.entries(this.#pinned.programs).map(([name, p]) => [name, p.tag])),
       link,
     });
-  }
-
-  #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work, work);
-    this.#turn = result.catch(() => undefined);
-    return result;
   }
 }

@@ -5,7 +5,7 @@ import type { Scope } from '../../compartments/reconcile.ts';
 import type { AnyResource } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
 import { decodeDropKey, decodeDrops, ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
-import { gatewayDomains, type Link, overlayResources } from '../../encap/overlay.ts';
+import { gatewayDomains, type Link, overlayLink, overlayResources } from '../../encap/overlay.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
 import { openPinned, type Pinned } from '../../kernel/pinned.ts';
@@ -56,6 +56,6 @@ export class DataPlane {
 
   #link(device: string): Link | undefined {
     const link = this.#namespaces.link('', device);
-    return link && { index: link.index, mtu: link.mtu, peer: link.peerNetnsId !== undefined };
+    return link && overlayLink(link);
   }
 }
