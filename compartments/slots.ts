@@ -22,7 +22,7 @@ function withInterfaces(entry: SlotEntry, names: readonly string[]): SlotEntry {
   const interfaces: Record<string, number> = { ...entry.interfaces };
   let next = entry.nextInterface;
   for (const name of names) {
-    if (interfaces[name] !== undefined) continue;
+    if (Object.hasOwn(interfaces, name)) continue;
     if (next >= IF_IDS_PER_SLOT)
       throw new RangeError(`slot ${entry.slot} has used all ${IF_IDS_PER_SLOT} interface ids`);
     interfaces[name] = next++;
@@ -55,7 +55,8 @@ export function slotOf(table: SlotTable, id: RoutingDomainId): Slot {
 }
 
 export function ifIdOfInterface(table: SlotTable, id: RoutingDomainId, name: string): number {
-  const number = table.domains[id]?.interfaces[name];
+  const interfaces = table.domains[id]?.interfaces ?? {};
+  const number = Object.hasOwn(interfaces, name) ? interfaces[name] : undefined;
   if (number === undefined) throw new RangeError(`no interface id for ${name} of routing domain ${id}`);
   return ifIdOf(slotOf(table, id), number);
 }

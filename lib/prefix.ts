@@ -8,6 +8,8 @@ export function parsePrefix(text: string): Prefix | undefined {
   const m = /^([^/]+)\/(\d{1,3})$/.exec(text);
   const address = m && parseAddress(m[1]!);
   const length = Number(m?.[2]);
+  // An IPv4-mapped network is neither of the two families; its bytes would come back as IPv4 with a length of 96 too many.
+  if (address?.startsWith('::ffff:')) return undefined;
   if (!address || length > (familyOf(address) === 4 ? 32 : 128)) return undefined;
   return prefixOf(address, length);
 }

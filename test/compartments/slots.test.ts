@@ -14,7 +14,7 @@ const compartment = (id: string, s2s: readonly string[]): Compartment => ({
   lookupRecords: [],
 });
 const world = fc.uniqueArray(
-  fc.tuple(fc.constantFrom('a', 'b', 'c', 'd', 'e'), fc.uniqueArray(fc.constantFrom('If1', 'If2', 'If3'))),
+  fc.tuple(fc.constantFrom('a', 'b', 'c', 'd', 'e'), fc.uniqueArray(fc.constantFrom('If1', 'If2', 'constructor'))),
   { selector: ([id]) => id },
 );
 

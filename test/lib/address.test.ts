@@ -69,6 +69,7 @@ describe('addresses and prefixes', () => {
     assert.equal(parsePrefix('10.0.0.9/24'), '10.0.0.0/24');
     assert.equal(parsePrefix('10.0.0.0/33'), undefined);
     assert.equal(parsePrefix('10.0.0.0'), undefined);
+    assert.equal(parsePrefix('::ffff:1.2.3.4/96'), undefined);
     assert.ok(
       overlaps('10.0.0.0/8' as never, '10.1.0.0/24' as never) &&
         !overlaps('10.1.0.0/24' as never, '10.1.1.0/24' as never),
