@@ -102,8 +102,11 @@ int overlay_port(struct __sk_buff *skb)
 
 	routed = is_router_mac(eth->h_dest);
 	location = routed ? route_packet(rdid, ip->daddr, &reason) : find_mac(port->vsid, eth->h_dest);
-	if (!location || location->port == ifindex)
+	if (!location)
 		return drop(skb, rdid, reason);
+	/* Back to where it came from: a switch never does that, and a router would only turn in a circle. */
+	if (location->port == ifindex)
+		return drop(skb, rdid, routed ? HNV_NO_ROUTE : HNV_NO_RECORD);
 	if (location->flags & HNV_LOCATION_ROUTER)
 		return answer_ping(skb, port);
 	if (segment_length(skb, ip, tcp_words) > location->mtu)

@@ -1,0 +1,64 @@
+/** The loaded object with the maps of a policy; programs run one frame at a time by BPF_PROG_TEST_RUN (bpf(2)). */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { decodeDropKey, ENTRY_MAPS, PROGRAMS } from '../../encap/abi.ts';
+import { type OverlayInput, overlayResources } from '../../encap/overlay.ts';
+import { BpfObject, testRun } from '../../kernel/bpf.ts';
+import { inNetns } from '../../kernel/netns.ts';
+import { reasonName } from '../../lib/reason.ts';
+import { World } from '../netns/world.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const SK_BUFF = 192; // struct __sk_buff
+const AT = { ifindex: 40, gsoSize: 176 };
+export const ACTION = { pass: 0, drop: 2, redirect: 7 } as const;
+
+export interface Run {
+  readonly action: number;
+  readonly frame: Buffer;
+  /** Counted by this run. */
+  readonly drop?: { readonly reason: string; readonly slot: number };
+}
+
+export class DataPath {
+  readonly #world = new World();
+  readonly #object: BpfObject;
+  readonly #netns: number;
+
+  /** Makes devices with the given indexes in a namespace of its own, because a frame must have come from somewhere. */
+  constructor(input: OverlayInput, indexes: readonly number[]) {
+    execFileSync(path.join(root, 'bin/bpf.sh'), { stdio: 'pipe' });
+    const ns = this.#world.ns('bpf');
+    this.#world.sh(
+      ns,
+      indexes.map((i) => `ip link add d${i} index ${i} type veth peer name x${i} index ${1000 + i}`).join('\n'),
+    );
+    this.#netns = fs.openSync(this.#world.nsPath(ns), 'r');
+    this.#object = new BpfObject(path.join(root, 'dist/bpf/overlay.bpf.o'));
+    const maps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#object.map(name)]));
+    for (const r of overlayResources(input))
+      if (r.kind === 'entry')
+        maps.get(r.spec.map)!.set(Buffer.from(r.spec.key, 'hex'), Buffer.from(r.spec.value, 'hex'));
+  }
+
+  run(program: keyof typeof PROGRAMS, ifindex: number, frame: Uint8Array, gsoSize = 0): Run {
+    const drops = this.#object.map('drops');
+    for (const batch of [...drops.batches()]) for (const [key] of batch) drops.delete(key);
+    const ctx = Buffer.alloc(SK_BUFF);
+    ctx.writeUInt32LE(ifindex, AT.ifindex);
+    ctx.writeUInt32LE(gsoSize, AT.gsoSize);
+    const fd = this.#object.progFd(PROGRAMS[program]);
+    const { ret, data } = inNetns(this.#netns, () => testRun(fd, Buffer.from(frame), ctx));
+    const counted = [...drops.batches()].flat().map(([key]) => decodeDropKey(key));
+    if (counted.length > 1) throw new Error('one frame, two drops');
+    const [drop] = counted;
+    return { action: ret, frame: data, ...(drop && { drop: { reason: reasonName(drop.reason), slot: drop.rdid } }) };
+  }
+
+  async close(): Promise<void> {
+    this.#object.close();
+    fs.closeSync(this.#netns);
+    await this.#world.close();
+  }
+}
