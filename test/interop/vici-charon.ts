@@ -9,7 +9,7 @@ import path from 'node:path';
 import { connectWhenReady, type ViciClient } from '../../vpn/vici/io/client.ts';
 
 const BINARY = '/usr/sbin/charon-systemd';
-const CONF = path.resolve(import.meta.dirname, '../../image/charon/strongswan.conf');
+export const CONF = path.resolve(import.meta.dirname, '../../image/charon/strongswan.conf');
 
 /** Why charon cannot run here, or undefined. */
 export function charonMissing(): string | undefined {

@@ -1,14 +1,15 @@
 /** The charon hand against a real charon: what it loads reads back equal, and nothing else is touched. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { DEFAULT_SLOT } from '../../compartments/numbers.ts';
 import type { AnyResource, Op, Verb } from '../../compartments/resource.ts';
 import { CharonHand } from '../../vpn/io/charon-hand.ts';
 import { connectionResource, loadShared } from '../../vpn/s2s/connection.ts';
 import type { WatchedInterface } from '../../vpn/s2s/tunnels.ts';
-import { listOf, message } from '../../vpn/vici/codec.ts';
+import { listOf, type Message, message } from '../../vpn/vici/codec.ts';
 import type { ViciClient } from '../../vpn/vici/io/client.ts';
 import { address, CONTOSO, s2s, WOODGROVE } from '../vpn/fixtures.ts';
-import { Charon, charonMissing } from './vici-charon.ts';
+import { Charon, CONF, charonMissing } from './vici-charon.ts';
 
 const missing = charonMissing();
 const key = Buffer.alloc(32, 1);
@@ -118,6 +119,21 @@ describe(`charon hand, with a real charon${missing ? ` (skipped: ${missing})` : 
     assert.ok(log.includes(desired(CONTOSO).payload.sharedId), 'the log is the one we mean');
     assert.ok(!log.includes(CONTOSO.interface.sharedSecret.reveal()));
     assert.ok(!log.includes(Buffer.from(CONTOSO.interface.sharedSecret.reveal()).toString('hex')));
+  });
+
+  it('charon has loaded every plugin of its list, and they give every algorithm that we propose', async () => {
+    const wanted = /^\s*load = (.*)$/m.exec(fs.readFileSync(CONF, 'utf8'))?.[1];
+    assert.equal(/loaded plugins: charon-systemd (.*)/.exec(charon.log())?.[1]?.trim(), wanted);
+    const algorithms = await client.call('get-algorithms');
+    const named = (kind: string) => [...(algorithms.get(kind) as Message).keys()];
+    for (const [kind, names] of [
+      ['encryption', ['AES_CBC']],
+      ['aead', ['AES_GCM_16']],
+      ['integrity', ['HMAC_SHA2_384_192']],
+      ['prf', ['PRF_HMAC_SHA2_384']],
+      ['dh', ['ECP_384', 'CURVE_25519']],
+    ] as const)
+      for (const name of names) assert.ok(named(kind).includes(name), `${name} of ${named(kind)}`);
   });
 
   it('throws while charon is lost, instead of seeing nothing', async () => {
