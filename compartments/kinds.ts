@@ -39,8 +39,9 @@ export const KINDS: { readonly [K in Kind]: KindRule<K> } = {
   entry: { rank: 8, mutable: ['value'], impact: impact('none', 'flow', 'flow', 'flow'), insideNetns: false },
   connection: {
     rank: 9,
-    mutable: ['digest'],
-    impact: impact('none', 'none', 'session', 'session'),
+    // A tunnel that is up was authenticated with the former secret towards the former peer, and rekeying never asks again.
+    mutable: [],
+    impact: impact('none', 'session', 'session', 'session'),
     insideNetns: false,
   },
 };
