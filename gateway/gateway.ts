@@ -136,17 +136,19 @@ export class Gateway {
     for (const scope of this.#scopesOf(event)) this.#dirty.scopes.add(scope);
     if (this.#woken || this.#dirty.scopes.size === 0) return;
     this.#woken = true;
+    let adopt = false;
     void this.#turns
       .take(async () => {
         this.#woken = false;
-        const { adopt, scopes } = this.#dirty;
+        const { scopes } = this.#dirty;
+        adopt = this.#dirty.adopt;
         this.#dirty = NOTHING_DIRTY();
         if (adopt) await this.#adopt();
         else await this.#reconcileEach(scopes.has('all') ? ['all'] : [...scopes]);
       })
       .catch((error: unknown) => {
         this.#parts.log.error({ err: error }, 'reality could not be read, nothing was changed');
-        this.#parts.later({ type: 'resync' }, RETRY_MS);
+        this.#parts.later({ type: adopt ? 'charon-back' : 'resync' }, RETRY_MS);
       });
   }
 

@@ -151,6 +151,20 @@ describe('gateway', () => {
     assert.ok(hand.state.has('veth p2-0'));
   });
 
+  it('what could not be adopted when charon came back is adopted later', async () => {
+    const { gateway: g, hand, later, told } = bench(files);
+    await g.start(source('two'));
+    assert.equal(told.length, 1);
+    hand.blind = true;
+    g.notice({ type: 'charon-back' });
+    await assert.rejects(settle(g, 'two'), /blind/);
+    assert.deepEqual(later, [{ type: 'charon-back' }]);
+    hand.blind = false;
+    g.notice({ type: 'charon-back' });
+    await settle(g, 'two');
+    assert.equal(told.length, 2);
+  });
+
   it('without a configuration touches nothing at all', async () => {
     const { gateway: g, hand } = bench(files);
     hand.state.set('netns c9', { kind: 'netns', key: 'c9', slot: 9, spec: {} });

@@ -53,7 +53,10 @@ export class MapHand implements Hand {
   readonly log: string[] = [];
   fails: (op: Op) => boolean = () => false;
 
+  blind = false;
+
   async observe(slot: number | 'all'): Promise<readonly AnyResource[]> {
+    if (this.blind) throw new Error('the hand is blind');
     return [...this.state.values()].filter((r) => slot === 'all' || r.slot === slot);
   }
   async execute(op: Op): Promise<void> {
