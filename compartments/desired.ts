@@ -72,10 +72,12 @@ export function addressResource(slot: Slot, spec: Specs['address']): Resource<'a
   return { kind: 'address', key: `${spec.netns} ${spec.device} ${spec.address}/${spec.prefixLength}`, slot, spec };
 }
 
+const hasNextHop = (r: Resource<'route'>): boolean => r.spec.nextHop !== undefined;
+
 const guard = (slot: Slot, netns: Netns, prefix: Prefix): AnyResource =>
   routeResource(slot, { netns, prefix, metric: GUARD_METRIC, type: 'unreachable' });
 
-const staticRoute = (slot: Slot, netns: Netns, r: StaticRoute): AnyResource =>
+const staticRoute = (slot: Slot, netns: Netns, r: StaticRoute): Resource<'route'> =>
   routeResource(slot, {
     netns,
     prefix: r.destinationPrefix,
@@ -92,7 +94,7 @@ export function compartmentResources(c: Compartment, state: CompartmentState): r
   const guarded = new Set(
     ['0.0.0.0/0' as Prefix, '::/0' as Prefix].concat(c.s2sInterfaces.flatMap((i) => i.subnets.map((s) => s.prefix))),
   );
-  const routes = new Map<string, AnyResource>();
+  const routes = new Map<string, Resource<'route'>>();
   for (const r of c.routes.filter((x) => usable(x.interfaceAlias))) {
     const resource = staticRoute(slot, netns, r);
     routes.set(resource.key, resource);
@@ -128,6 +130,7 @@ export function compartmentResources(c: Compartment, state: CompartmentState): r
       i.addresses.map((a) => addressResource(slot, { netns, device: i.name, ...a })),
     ),
     ...[...guarded].map((prefix) => guard(slot, netns, prefix)),
-    ...routes.values(),
+    // A next hop may be reachable only through an on-link route, so those come first.
+    ...[...routes.values()].sort((a, b) => Number(hasNextHop(a)) - Number(hasNextHop(b))),
   ];
 }
