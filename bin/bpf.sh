@@ -12,7 +12,7 @@ for source in bpf/*.bpf.c; do
   [ -f "$object" ] && [ -z "$newest" ] && continue
   packages clang-14 llvm-14 libbpf-dev libc6-dev linux-libc-dev
   # Renamed into place, so that a program that loads the object meanwhile never reads half of one.
-  clang-14 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-address-of-packed-member -I"/usr/include/$(uname -m)-linux-gnu" \
+  clang-14 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I"/usr/include/$(uname -m)-linux-gnu" \
     -c "$source" -o "$object.$$"
   llvm-strip-14 -g "$object.$$"
   mv "$object.$$" "$object"

@@ -22,7 +22,7 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 /* All headers of an NVGRE frame, up to the end of the tenant's IP header. */
-#define WHOLE_LENGTH (sizeof(struct ethhdr) + sizeof(struct nvgre_outer) + sizeof(struct iphdr))
+#define WHOLE_LENGTH (sizeof(struct ethhdr) + OVERHEAD + sizeof(struct iphdr))
 
 static __always_inline int deliver(struct __sk_buff *skb, const struct hnv_location *location)
 {
@@ -119,15 +119,14 @@ int overlay_port(struct __sk_buff *skb)
 		ip->ttl--;
 		adjust_checksum(ip, old, *ttl);
 		set_router_mac(eth->h_source);
-		__builtin_memcpy(eth->h_dest, location->mac, 6);
+		copy_mac(eth->h_dest, location->mac);
 	}
 	if (location->port)
 		return deliver(skb, location);
 
-	__u8 source_mac[6];
+	struct ethernet inner = load_ethernet(eth);
 
-	__builtin_memcpy(source_mac, eth->h_source, 6);
-	return encapsulate(skb, location, source_mac, ip->tos, flow_id(ip, l4));
+	return encapsulate(skb, location, &inner, ip->tos, flow_id(ip, l4));
 }
 
 /* GRE that no tunnel entry admits. Another machine's GRE is the stack's affair; ours is dropped with the reason. */
@@ -145,7 +144,7 @@ static __noinline int refuse(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (outer->ip.frag_off & bpf_htons(FRAGMENT_MASK))
 		return drop(skb, HNV_RDID_NONE, HNV_FRAGMENTED_OUTER);
-	if (!have(skb, sizeof(*eth) + sizeof(struct iphdr) + sizeof(struct nvgre_header)))
+	if (!have(skb, sizeof(*eth) + sizeof(*outer)))
 		return drop(skb, HNV_RDID_NONE, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	outer = (void *)(eth + 1);
@@ -171,7 +170,8 @@ int overlay_wire(struct __sk_buff *skb)
 	struct hnv_tunnel_key tunnel = {};
 	struct hnv_location *location;
 	struct nvgre_outer *outer;
-	struct ethhdr *eth, inner;
+	struct ethhdr *eth, *inner_eth;
+	struct ethernet inner;
 	struct iphdr *ip;
 	__u32 *rdid;
 
@@ -186,7 +186,8 @@ int overlay_wire(struct __sk_buff *skb)
 		return refuse(skb);
 	eth = PACKET_START(skb);
 	outer = (void *)(eth + 1);
-	ip = (void *)(outer + 1);
+	inner_eth = (void *)(outer + 1);
+	ip = (void *)(inner_eth + 1);
 	if ((void *)(ip + 1) > PACKET_END(skb))
 		return refuse(skb);
 	if (outer->ip.ihl != 5 || outer->ip.frag_off & bpf_htons(FRAGMENT_MASK) ||
@@ -200,24 +201,24 @@ int overlay_wire(struct __sk_buff *skb)
 	if (!rdid)
 		return refuse(skb);
 
-	inner = outer->inner;
-	if (is_vlan(inner.h_proto))
+	if (is_vlan(inner_eth->h_proto))
 		return drop(skb, *rdid, HNV_INNER_VLAN);
-	if (is_group_mac(inner.h_dest))
+	if (is_group_mac(inner_eth->h_dest))
 		return drop(skb, *rdid, HNV_MULTICAST);
-	if (inner.h_proto != bpf_htons(ETH_P_IP))
+	if (inner_eth->h_proto != bpf_htons(ETH_P_IP))
 		return drop(skb, *rdid, HNV_ETHERTYPE);
 	if (!sound_ipv4(&outer->ip, skb->len - sizeof(*eth), skb->gso_size != 0) ||
-	    !sound_ipv4(ip, skb->len - sizeof(*eth) - sizeof(*outer), skb->gso_size != 0))
+	    !sound_ipv4(ip, skb->len - sizeof(*eth) - OVERHEAD, skb->gso_size != 0))
 		return drop(skb, *rdid, HNV_TRUNCATED);
 	if (ip->protocol == IPPROTO_GRE && nested(skb, ip->daddr))
 		return drop(skb, *rdid, HNV_NESTED);
 
-	location = find_mac(tunnel.vsid, inner.h_dest);
+	location = find_mac(tunnel.vsid, inner_eth->h_dest);
 	if (!location || !location->port)
 		return drop(skb, *rdid, HNV_NOT_LOCAL);
 	if (!merge_congestion(ip, outer->ip.tos))
 		return drop(skb, *rdid, HNV_CONGESTION);
+	inner = load_ethernet(inner_eth);
 	if (!decapsulate(skb, &inner))
 		return drop(skb, *rdid, HNV_ADJUST_FAILED);
 	return deliver(skb, location);

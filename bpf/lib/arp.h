@@ -30,7 +30,7 @@ static __always_inline bool known_mac(struct hnv_port *port, __be32 target, __u8
 	struct hnv_route *route;
 
 	if (location && location->vsid == port->vsid) {
-		__builtin_memcpy(mac, location->mac, 6);
+		copy_mac(mac, location->mac);
 		return true;
 	}
 	route = find_route(port->rdid, target);
@@ -72,11 +72,11 @@ static __noinline int answer_arp(struct __sk_buff *skb, struct hnv_port *port)
 
 	arp->operation = bpf_htons(ARP_REPLY);
 	__be32 asked = arp->target;
-	__builtin_memcpy(arp->target_mac, port->mac, 6);
+	copy_mac(arp->target_mac, port->mac);
 	arp->target = arp->sender;
-	__builtin_memcpy(arp->sender_mac, mac, 6);
+	copy_mac(arp->sender_mac, mac);
 	arp->sender = asked;
-	__builtin_memcpy(eth->h_dest, port->mac, 6);
-	__builtin_memcpy(eth->h_source, mac, 6);
+	copy_mac(eth->h_dest, port->mac);
+	copy_mac(eth->h_source, mac);
 	return bpf_redirect(skb->ifindex, 0);
 }

@@ -33,10 +33,9 @@ static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct 
 	return ip->ihl * 4 + (ip->protocol == IPPROTO_TCP ? tcp_words * 4 : 8) + skb->gso_size;
 }
 
-/* RFC 1071 over the twenty bytes of a header whose checksum field is zero. */
-static __always_inline __sum16 header_checksum(const struct iphdr *ip)
+/* RFC 1071 over a header whose checksum field is zero. */
+static __always_inline __u16 header_checksum(const __be32 *word)
 {
-	const __u32 *word = (const __u32 *)ip;
 	__u64 sum = (__u64)word[0] + word[1] + word[2] + word[3] + word[4];
 
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -48,50 +47,43 @@ static __always_inline __sum16 header_checksum(const struct iphdr *ip)
 
 /*
  * Puts the outer header before the tenant's IP packet, and gives it to the provider NIC. The kernel's neighbour table resolves
- * the next hop. DSCP and ECN are copied (RFC 2983 uniform, RFC 6040 normal mode), the TTL is our own (R-ENC-11).
+ * the next hop. DSCP and ECN are copied (RFC 2983 uniform, RFC 6040 normal mode), the TTL is our own (R-ENC-11). `eth` = the
+ * frame's Ethernet header, which becomes the inner one.
  */
-static __always_inline int encapsulate(struct __sk_buff *skb, const struct hnv_location *location, const __u8 *source_mac,
-				       __u8 tos, __u8 flow)
+static __always_inline int encapsulate(struct __sk_buff *skb, const struct hnv_location *location,
+				       const struct ethernet *eth, __u8 tos, __u8 flow)
 {
-	__u32 length = skb->len - sizeof(struct ethhdr) + sizeof(struct nvgre_outer);
+	__u32 length = skb->len - sizeof(struct ethhdr) + OVERHEAD;
 	struct bpf_redir_neigh hop = { .nh_family = AF_INET, .ipv4_nh = location->next_hop.word[3] };
-	struct nvgre_outer outer = {
-		.ip = {
-			.version = 4,
-			.ihl = 5,
-			.tos = tos,
-			/* GSO: the segments get their own length; 0 says that the whole does not fit 16 bits. */
-			.tot_len = length > 0xffff ? 0 : bpf_htons(length),
-			.frag_off = bpf_htons(DONT_FRAGMENT),
-			.ttl = OUTER_TTL,
-			.protocol = IPPROTO_GRE,
-			.saddr = location->source.word[3],
-			.daddr = location->destination.word[3],
-		},
-		.gre = {
-			.flags_protocol = bpf_htonl(NVGRE_FLAGS_PROTOCOL),
-			.key = bpf_htonl(location->vsid << 8 | flow),
-		},
-		.inner = { .h_proto = bpf_htons(ETH_P_IP) },
-	};
+	struct nvgre_header *gre;
+	__be32 *word;
 	void *start;
 	long failed;
 
-	__builtin_memcpy(outer.inner.h_dest, location->mac, 6);
-	__builtin_memcpy(outer.inner.h_source, source_mac, 6);
-	outer.ip.check = header_checksum(&outer.ip);
-
-	failed = bpf_skb_adjust_room(skb, sizeof(outer), BPF_ADJ_ROOM_MAC, ENCAP_FLAGS);
+	failed = bpf_skb_adjust_room(skb, OVERHEAD, BPF_ADJ_ROOM_MAC, ENCAP_FLAGS);
 	/*
 	 * A packet that was decapsulated on this machine still counts as encapsulated, with its inner header offsets and its
 	 * GSO type in place: what the flags would set is set already.
 	 */
 	if (failed == -EALREADY)
-		failed = bpf_skb_adjust_room(skb, sizeof(outer), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+		failed = bpf_skb_adjust_room(skb, OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 	start = PACKET_START(skb);
-	if (failed || start + sizeof(struct ethhdr) + sizeof(outer) > PACKET_END(skb))
+	if (failed || start + sizeof(struct ethhdr) + OVERHEAD > PACKET_END(skb))
 		return drop(skb, location->rdid, HNV_ADJUST_FAILED);
-	__builtin_memcpy(start + sizeof(struct ethhdr), &outer, sizeof(outer));
+
+	/* RFC 791: version, length, TOS, total length; no identification; DF; TTL, protocol; addresses. */
+	word = start + sizeof(struct ethhdr);
+	/* A length of 0: a GSO packet beyond 16 bits, its segments get their own. */
+	word[0] = bpf_htonl(0x45000000 | (__u32)tos << 16 | (length > 0xffff ? 0 : length));
+	word[1] = bpf_htonl(DONT_FRAGMENT);
+	word[2] = bpf_htonl(OUTER_TTL << 24 | IPPROTO_GRE << 16);
+	word[3] = location->source.word[3];
+	word[4] = location->destination.word[3];
+	((struct iphdr *)word)->check = header_checksum(word);
+	gre = (void *)(word + 5);
+	gre->flags_protocol = bpf_htonl(NVGRE_FLAGS_PROTOCOL);
+	gre->key = bpf_htonl(location->vsid << 8 | flow);
+	store_ethernet(gre + 1, eth);
 	return bpf_redirect_neigh(location->uplink, &hop, sizeof(hop), 0);
 }
 
@@ -108,15 +100,15 @@ static __always_inline bool merge_congestion(struct iphdr *inner, __u8 outer_tos
 }
 
 /* Takes the outer header off and leaves `inner` as the frame's Ethernet header. Packet pointers end here. */
-static __always_inline bool decapsulate(struct __sk_buff *skb, const struct ethhdr *inner)
+static __always_inline bool decapsulate(struct __sk_buff *skb, const struct ethernet *inner)
 {
 	void *start;
 
-	if (bpf_skb_adjust_room(skb, -(__s32)sizeof(struct nvgre_outer), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+	if (bpf_skb_adjust_room(skb, -(__s32)OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 		return false;
 	start = PACKET_START(skb);
-	if (start + sizeof(*inner) > PACKET_END(skb))
+	if (start + sizeof(struct ethhdr) > PACKET_END(skb))
 		return false;
-	__builtin_memcpy(start, inner, sizeof(*inner));
+	store_ethernet(start, inner);
 	return true;
 }

@@ -30,14 +30,44 @@ struct nvgre_header {
 	__be32 key; /* VSID << 8 | FlowID */
 };
 
-/* What stands between the outer and the inner IP header, and before. */
+/* Outer IP and GRE header; the inner Ethernet header follows. */
 struct nvgre_outer {
 	struct iphdr ip;
 	struct nvgre_header gre;
-	struct ethhdr inner;
-} __attribute__((packed));
+};
 
-_Static_assert(sizeof(struct nvgre_outer) == 42, "the overhead that MTUs are computed with");
+/* What encapsulation adds to a frame. */
+#define OVERHEAD (sizeof(struct nvgre_outer) + sizeof(struct ethhdr))
+_Static_assert(OVERHEAD == 42, "the overhead that MTUs are computed with");
+
+/* An Ethernet header in words: struct ethhdr is packed, and the compiler would move it byte by byte. */
+struct ethernet {
+	__u32 word[3];
+	__u16 type;
+};
+
+static __always_inline struct ethernet load_ethernet(const void *at)
+{
+	const __u32 *word = at;
+
+	return (struct ethernet){ { word[0], word[1], word[2] }, *(__u16 *)(word + 3) };
+}
+
+static __always_inline void store_ethernet(void *at, const struct ethernet *eth)
+{
+	__u32 *word = at;
+
+	word[0] = eth->word[0];
+	word[1] = eth->word[1];
+	word[2] = eth->word[2];
+	*(__u16 *)(word + 3) = eth->type;
+}
+
+static __always_inline void copy_mac(void *to, const void *from)
+{
+	*(__u32 *)to = *(const __u32 *)from;
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
+}
 
 /* True when the first `bytes` can be read and written directly; GSO frames may keep them outside the linear part. */
 static __always_inline bool have(struct __sk_buff *skb, __u32 bytes)

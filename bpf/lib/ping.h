@@ -49,7 +49,7 @@ static __noinline int answer_ping(struct __sk_buff *skb, struct hnv_port *port)
 	old = *word;
 	ip->ttl = ROUTER_TTL;
 	adjust_checksum(ip, old, *word);
-	__builtin_memcpy(eth->h_dest, port->mac, 6);
+	copy_mac(eth->h_dest, port->mac);
 	set_router_mac(eth->h_source);
 	return bpf_redirect(skb->ifindex, 0);
 }

@@ -16,7 +16,7 @@ static __always_inline struct hnv_location *find_mac(__u32 vsid, const __u8 *mac
 {
 	struct hnv_mac_key key = { .vsid = vsid };
 
-	__builtin_memcpy(key.mac, mac, 6);
+	copy_mac(key.mac, mac);
 	return bpf_map_lookup_elem(&macs, &key);
 }
 
