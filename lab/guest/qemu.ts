@@ -65,7 +65,10 @@ export function qemuArguments(spec: GuestSpec): string[] {
   for (const [i, nic] of (spec.nics ?? []).entries()) {
     const end = nic.listens ? 'on' : 'off';
     args.push('-netdev', `stream,id=net${i},server=${end},addr.type=unix,addr.path=${quoted(nic.wire)}`);
-    args.push('-device', `virtio-net-pci,netdev=net${i},mac=${nic.mac}${nic.mtu ? `,host_mtu=${nic.mtu}` : ''}`);
+    args.push(
+      '-device',
+      `virtio-net-pci,romfile=,netdev=net${i},mac=${nic.mac}${nic.mtu ? `,host_mtu=${nic.mtu}` : ''}`,
+    );
   }
   if (spec.kernel)
     args.push('-kernel', spec.kernel.image, '-initrd', spec.kernel.initrd, '-append', spec.kernel.append);
