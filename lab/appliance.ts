@@ -94,12 +94,13 @@ export class Appliance {
   }
 
   /** Waits until the gateway has told systemd that it is ready, as another process than `former`. */
-  ready(former = 0, ms = 120_000): Promise<number> {
+  ready(former = 0, ms = 240_000): Promise<number> {
     return until('the gateway to be ready', ms, async () => {
-      const state = await must(this.machine, ['systemctl', 'show', '-p', 'ActiveState', '--value', GATEWAY_UNIT]);
-      const pid = await this.mainPid();
-      if (state.trim() === 'active' && pid > 0 && pid !== former) return pid;
-      throw new Error(`it is ${state.trim()}, process ${pid}`);
+      const argv = ['systemctl', 'show', '-p', 'ActiveState', '-p', 'MainPID', '--value', GATEWAY_UNIT];
+      const words = (await must(this.machine, argv)).trim().split(/\s+/);
+      const pid = Number(words.find((w) => /^\d+$/.test(w)));
+      if (words.includes('active') && pid > 0 && pid !== former) return pid;
+      throw new Error(`it is ${words.join(', process ')}`);
     });
   }
 

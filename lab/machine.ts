@@ -30,6 +30,7 @@ export const pause = (ms: number): Promise<void> => new Promise((r) => setTimeou
 /** Asks again until the answer is not undefined; throws `what` with the last reason after the deadline. */
 export async function until<T>(what: string, ms: number, ask: () => Promise<T | undefined>): Promise<T> {
   const deadline = Date.now() + ms;
+  let wait = 50;
   let reason = '';
   for (;;) {
     try {
@@ -39,6 +40,8 @@ export async function until<T>(what: string, ms: number, ask: () => Promise<T | 
       reason = `: ${(e as Error).message}`;
     }
     if (Date.now() > deadline) throw new Error(`waited ${ms / 1000} s for: ${what}${reason}`);
-    await pause(200);
+    // Asking costs the emulated machine what it needs to get there: less and less often.
+    await pause(wait);
+    wait = Math.min(wait * 1.6, 1000);
   }
 }

@@ -54,7 +54,6 @@ export const tunnelsUp: Check = {
   id: '1-tunnels',
   title: 'three sites and one 131.107.10.10: New York twice dials in with a PSK, San Francisco is dialled',
   run: async ({ gateway, world }) => {
-    await world.startSites();
     for (const site of SITES.filter((s) => !s.persistent)) await world.dial(site);
     for (const site of SITES) await gateway.tunnel(site.interfaceAlias, 'Connected', 90_000);
     const rows = await gateway.show('s2s');

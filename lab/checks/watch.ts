@@ -1,4 +1,5 @@
 /** Looks whether crafted packets arrive anywhere, with a harmless packet that must arrive as the control, and which counters tell. */
+import { randomUUID } from 'node:crypto';
 import { CONTOSO, GATEWAY, MACDFGW, type Vm } from '../fabrikam.ts';
 import { until } from '../machine.ts';
 import { echoRequest, ethernet } from '../pcap/craft.ts';
@@ -27,7 +28,7 @@ export async function nothingArrives(
 ): Promise<readonly Finding[]> {
   const [from, to] = CONTOSO.vms as readonly [Vm, Vm];
   await send();
-  const control = `control-${marker}`;
+  const control = `harmless-${randomUUID()}`;
   const frame = ethernet(from.mac, to.mac, ETHERTYPE.IPV4, echoRequest(from.address, to.address, control));
   await world.inject(from.netns, 'eth0', [frame]);
   await until('the control packet to arrive', 10_000, async () =>
