@@ -348,6 +348,35 @@ describe('overlay of two tenants with the same addresses', function () {
     );
   });
 
+  it('keeps the former policy when the file becomes wrong', async () => {
+    const records = fab.show('host1', 'records');
+    fs.writeFileSync(
+      fab.configFile('host1'),
+      hostYaml('host1').replace('VirtualSubnetID: 5001', 'VirtualSubnetID: 12'),
+    );
+    process.kill(fab.agents.get('host1')!.pid, 'SIGHUP');
+    await until(() => fab.agents.get('host1')!.output().includes('configuration refused'));
+    assert.deepEqual(fab.show('host1', 'records'), records);
+    assert.ok(pings(c10, '10.0.0.11'));
+    fs.writeFileSync(fab.configFile('host1'), hostYaml('host1'));
+  });
+
+  it('finds the device of a VM that comes again', async () => {
+    const name = vmName(c12);
+    world.sh(fab.ns.host1!, `ip link del ${name}`);
+    await until(
+      () =>
+        fab
+          .show<{ CustomerAddress: string; RoutingDomain: string }>('host1', 'records')
+          .every((r) => r.CustomerAddress !== '10.0.0.12'),
+      10_000,
+    );
+    assert.equal(pings(c10, '10.0.0.12'), false);
+    world.wire(fab.ns.host1!, name, fab.ns[name]!, 'eth0', { macB: macOf(c12) });
+    world.sh(fab.ns[name]!, 'ip addr add 10.0.0.12/24 dev eth0; ip route add default via 10.0.0.1');
+    await until(() => pings(c10, '10.0.0.12'), 15_000);
+  });
+
   it('loses no packet and keeps its maps while the agent is killed and comes back', async () => {
     const ping = world.run(
       fab.ns[vmName(c10)]!,
