@@ -31,7 +31,7 @@
 enum { BATCH = 32, OUTSTANDING = 192, FRAME = 60, DISCARD_PORT = 9, SOURCE_PORT = 40000 };
 static const double WINDOW = 0.02; // seconds over which the peak is taken
 static const double WARM_UP = 0.1; // seconds, not counted
-static const double STALLED = 0.1; // seconds without an arrival after which what is on the way counts as lost
+static const double STALLED = 0.5; // seconds without an arrival after which what is on the way counts as lost
 
 static void die(const char *what)
 {

@@ -12,7 +12,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { verdictLine } from './bars.ts';
 import { isolated } from './isolation.ts';
 import { type Layout, plainGateway, plainVm, vxlanGateway, vxlanVm } from './layouts.ts';
-import { bulk, CONGESTION_CONTROL, exchange, loadSink, prepare, type SmallPackets, smallPackets } from './measure.ts';
+import { CONGESTION_CONTROL, loadSink, prepare } from './measure.ts';
 import { overlayGateway, overlayVm } from './ours.ts';
 import {
   forPeople,
@@ -26,14 +26,10 @@ import {
   withBlock,
 } from './report.ts';
 
-import { spread } from './statistics.ts';
+import { round } from './round.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const PERFORMANCE = `${root}/docs/performance.md`;
-const SECONDS = { slice: 0.25, bulk: 2, bulkNoGso: 1, rtt: 0.5 } as const;
-/** Small packets visit all layouts this often in a round: what disturbs one visit does not make the round's figure. */
-const SLICES = 4;
-
 interface Options {
   readonly bars: boolean;
   readonly rounds: number;
@@ -79,45 +75,6 @@ async function build(): Promise<Layouts> {
   return layouts;
 }
 
-const median = (slices: readonly SmallPackets[], measure: keyof SmallPackets): number =>
-  spread(slices.map((s) => s[measure])).median;
-
-type Collected = Record<Row, Record<Measure, number[]>>;
-
-/** One round: every measurement visits all layouts one after the other, so that neighbours in a ratio are neighbours in time. */
-async function round(layouts: Layouts, into: Collected, say: (text: string) => void): Promise<void> {
-  const each = async (what: string, measure: (l: Layout, to: Record<Measure, number[]>) => Promise<string>) => {
-    const seen: string[] = [];
-    for (const row of ROWS) seen.push(await measure(layouts[row], into[row]));
-    say(`${what} ${seen.join(' | ')}`);
-  };
-  const slices = Object.fromEntries(ROWS.map((row) => [row, []])) as unknown as Record<Row, SmallPackets[]>;
-  for (let n = 0; n < SLICES; n++)
-    for (const row of ROWS) slices[row].push(await smallPackets(layouts[row], SECONDS.slice));
-  say(`kpps ${ROWS.map((row) => (median(slices[row], 'pps') / 1e3).toFixed(0)).join(' | ')}`);
-  for (const row of ROWS) {
-    for (const m of ['pps', 'waiting', 'busy'] as const) into[row][m].push(median(slices[row], m));
-    into[row].peak.push(Math.max(...slices[row].map((s) => s.peak)));
-    into[row].lost.push(slices[row].reduce((sum, s) => sum + s.lost, 0));
-  }
-  await each('TCP Gbit/s', async (l, to) => {
-    const rate = await bulk(l, SECONDS.bulk, true);
-    to.bulk.push(rate);
-    return (rate / 1e9).toFixed(1);
-  });
-  await each('TCP without GSO Gbit/s', async (l, to) => {
-    const rate = await bulk(l, SECONDS.bulkNoGso, false);
-    to.bulkNoGso.push(rate);
-    return (rate / 1e9).toFixed(2);
-  });
-  await each('round trip µs', async (l, to) => {
-    const { p50, p99 } = await exchange(l, SECONDS.rtt);
-    to.rtt50.push(p50);
-    to.rtt99.push(p99);
-    return p50.toFixed(0);
-  });
-}
-
 const machine = (): Machine => ({
   cpu: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
   cpus: os.cpus().length,
@@ -139,13 +96,14 @@ function compile(): void {
 
 async function main(o: Options): Promise<number> {
   const layouts = await build();
-  const collected = Object.fromEntries(
-    ROWS.map((r) => [r, Object.fromEntries(MEASURES.map((m) => [m, []]))]),
-  ) as unknown as Collected;
   progress(`each line: ${ROWS.join(' | ')}`);
+  const rounds: Awaited<ReturnType<typeof round>>[] = [];
   for (let n = 1; n <= o.rounds; n++)
-    await round(layouts, collected, (text) => progress(`round ${n}/${o.rounds}: ${text}`));
-  const result = report(collected, machine(), CONGESTION_CONTROL);
+    rounds.push(await round(layouts, (text) => progress(`round ${n}/${o.rounds}: ${text}`)));
+  const samples = Object.fromEntries(
+    ROWS.map((row) => [row, Object.fromEntries(MEASURES.map((m) => [m, rounds.map((r) => r[row][m])]))]),
+  ) as Record<Row, Record<Measure, number[]>>;
+  const result = report(samples, machine(), CONGESTION_CONTROL);
   if (o.write) write(markdown(result));
   process.stdout.write(o.output === 'json' ? `${JSON.stringify(result)}\n` : `\n${forPeople(result)}\n`);
   process.stdout.write(`${verdictLine(result.bars)}\n`);
