@@ -25,11 +25,11 @@ import {
   report,
   withBlock,
 } from './report.ts';
-
 import { round } from './round.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const PERFORMANCE = `${root}/docs/performance.md`;
+
 interface Options {
   readonly bars: boolean;
   readonly rounds: number;
