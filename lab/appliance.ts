@@ -20,6 +20,7 @@ export interface RouteRow {
   readonly InterfaceAlias: string;
   readonly RouteMetric: number;
   readonly Type: string;
+  readonly Protocol: string; // Local = the kernel's own, for an address
 }
 export interface S2sRow {
   readonly RoutingDomain: string;
@@ -83,7 +84,7 @@ export class Appliance {
   /** The usable routes of a tenant (guards and the kernel's local routes left out), in a comparable form. */
   async routes(routingDomain: string): Promise<readonly string[]> {
     return (await this.show('routes', routingDomain))
-      .filter((r) => r.Type === 'unicast')
+      .filter((r) => r.Type === 'unicast' && r.Protocol !== 'Local')
       .map((r) => `${r.DestinationPrefix} via ${r.NextHop} dev ${r.InterfaceAlias} metric ${r.RouteMetric}`)
       .sort();
   }

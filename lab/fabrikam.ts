@@ -31,6 +31,8 @@ export interface Tenant {
   readonly gatewayVsid: number;
   readonly internalInterface: string;
   readonly gatewayMac: string;
+  /** What the VMs reach through the gateway: everything, or only these prefixes (R-ENC-9, R-CMP-3). */
+  readonly behindGateway: readonly string[];
   readonly vms: readonly Vm[];
   readonly sites: readonly Site[];
 }
@@ -66,6 +68,7 @@ export const TENANTS: readonly Tenant[] = [
     gatewayVsid: 5002,
     internalInterface: 'IfCi1',
     gatewayMac: '02:48:4e:00:13:8a',
+    behindGateway: [NY.lan],
     vms: [
       { netns: 'contoso-vm', host: 'host1', device: 'contoso0', address: '10.0.0.10', mac: '10:10:10:10:11:05' },
       { netns: 'contoso-vm2', host: 'host2', device: 'contoso0', address: '10.0.0.11', mac: '10:10:10:10:11:06' },
@@ -79,6 +82,7 @@ export const TENANTS: readonly Tenant[] = [
     gatewayVsid: 6002,
     internalInterface: 'IfWi1',
     gatewayMac: '02:48:4e:00:17:72',
+    behindGateway: ['0.0.0.0/0'],
     vms: [
       { netns: 'woodgrove-vm', host: 'host1', device: 'woodgrove0', address: '10.0.0.10', mac: '20:20:20:20:22:05' },
       { netns: 'woodgrove-vm2', host: 'host2', device: 'woodgrove0', address: '10.0.0.11', mac: '20:20:20:20:22:06' },
@@ -108,6 +112,7 @@ export const THIRD_TENANT: Tenant = {
   gatewayVsid: 7002,
   internalInterface: 'IfNi1',
   gatewayMac: '02:48:4e:00:1b:5a',
+  behindGateway: ['0.0.0.0/0'],
   vms: [{ netns: 'northwind-vm', host: 'host1', device: 'northwind0', address: '10.0.0.10', mac: '30:30:30:30:33:05' }],
   sites: [{ netns: 'northwind-ny', interfaceAlias: 'IfNe1', destination: '59.10.10.200', persistent: false, ...NY }],
 };

@@ -13,11 +13,11 @@ const s2s = (site: Site, secretsDir: string): string =>
   `      - { Name: ${site.interfaceAlias}, Protocol: IKEv2, Destination: ${site.destination}, AuthenticationMethod: PSKOnly, ` +
   `SharedSecret: { File: ${secretsDir}/${site.netns} }, IPv4Subnet: ["${site.lan}:100"], Persistent: ${site.persistent} }`;
 
-/** The three customer routes of a tenant, the same text on hosts and on the gateway. */
+/** The customer routes of a tenant, the same text on hosts and on the gateway. */
 export const customerRoutes = (t: Tenant): string => `    NetVirtualizationCustomerRoute:
       - { VirtualSubnetID: ${t.vsid}, DestinationPrefix: ${CLOUD_SUBNET}, NextHop: 0.0.0.0 }
       - { VirtualSubnetID: ${t.gatewayVsid}, DestinationPrefix: ${GATEWAY_SUBNET}, NextHop: 0.0.0.0 }
-      - { VirtualSubnetID: ${t.gatewayVsid}, DestinationPrefix: 0.0.0.0/0, NextHop: ${GATEWAY.internalAddress} }`;
+${t.behindGateway.map((p) => `      - { VirtualSubnetID: ${t.gatewayVsid}, DestinationPrefix: ${p}, NextHop: ${GATEWAY.internalAddress} }`).join('\n')}`;
 
 /** The lookup records of a tenant's VMs. */
 export const vmRecords = (t: Tenant): string =>

@@ -1,4 +1,5 @@
 /** Point 4: what must not arrive does not arrive, and a drop counter tells why. */
+import { randomUUID } from 'node:crypto';
 import {
   CONTOSO,
   GATEWAY,
@@ -28,11 +29,11 @@ const placesOf = (tenant: Tenant): string[] => [...tenant.vms.map((vm) => vm.net
 interface Attack {
   readonly id: string;
   readonly title: string;
-  readonly marker: string;
   readonly places: readonly string[]; // namespaces at which nothing may arrive
   readonly from: string; // namespace
   readonly device: string;
-  frames(scene: Scene): Promise<readonly Uint8Array[]>;
+  /** The frames, each with the marker in it. */
+  frames(scene: Scene, marker: string): Promise<readonly Uint8Array[]>;
   readonly counted: {
     readonly where: Counting;
     readonly tenants: readonly string[];
@@ -62,11 +63,10 @@ const innerToSite = (marker: string) =>
 const vmAttack = (id: string, title: string, reason: string, frame: (marker: string) => Uint8Array): Attack => ({
   id,
   title,
-  marker: `attack-${id}`,
   places: [...placesOf(CONTOSO).filter((netns) => netns !== VM.netns), ...placesOf(WOODGROVE)],
   from: VM.netns,
   device: 'eth0',
-  frames: async () => copies(frame(`attack-${id}`)),
+  frames: async (_scene, marker) => copies(frame(marker)),
   counted: { where: 'host1', tenants: [CONTOSO.name], reasons: [reason] },
 });
 
@@ -74,50 +74,44 @@ const ATTACKS: readonly Attack[] = [
   {
     id: '4-no-route',
     title: 'Contoso has no route to Woodgrove’s 10.2.0.0/24: nothing arrives there',
-    marker: 'attack-no-route',
     places: placesOf(WOODGROVE),
     from: VM.netns,
     device: 'eth0',
-    frames: async () => copies(toRouter(VM, echoRequest(VM.address, SFO.server, 'attack-no-route'))),
-    counted: { where: GATEWAY.name, tenants: [CONTOSO.name], reasons: ['NO_ROUTE'] },
+    frames: async (_scene, marker) => copies(toRouter(VM, echoRequest(VM.address, SFO.server, marker))),
+    counted: { where: 'host1', tenants: [CONTOSO.name], reasons: ['NO_ROUTE'] },
   },
   {
     id: '4-no-record',
     title: 'Contoso’s site sends to 10.0.0.99, which no lookup record names',
-    marker: 'attack-no-record',
     places: [...placesOf(WOODGROVE), ...CONTOSO.vms.map((vm) => vm.netns)],
     from: serverOf(CONTOSO.sites[0]!),
     device: 'eth0',
-    frames: async ({ world }) => {
+    frames: async ({ world }, marker) => {
       const site = CONTOSO.sites[0]!;
       const router = await world.macOf(serverOf(site), site.lanRouter);
       const own = await world.macOf(site.netns, site.server);
-      return copies(ethernet(own, router, ETHERTYPE.IPV4, echoRequest(site.server, '10.0.0.99', 'attack-no-record')));
+      return copies(ethernet(own, router, ETHERTYPE.IPV4, echoRequest(site.server, '10.0.0.99', marker)));
     },
     counted: { where: GATEWAY.name, tenants: [CONTOSO.name], reasons: ['NO_RECORD'] },
   },
   {
     id: '4-spoofed-vsid',
     title: 'Contoso’s VM sends NVGRE of its own with Woodgrove’s VSIDs to the gateway and to both hosts',
-    marker: 'attack-spoofed-vsid',
     places: placesOf(WOODGROVE),
     from: VM.netns,
     device: 'eth0',
-    frames: async () => {
-      const echo = echoRequest(VICTIM.address, '10.1.0.10', 'attack-spoofed-vsid');
+    frames: async (_scene, marker) => {
+      const echo = echoRequest(VICTIM.address, '10.1.0.10', marker);
       const toGateway = nvgre(WOODGROVE.gatewayVsid, ethernet(VICTIM.mac, WOODGROVE.gatewayMac, ETHERTYPE.IPV4, echo));
       const toHost = (vm: Vm) =>
-        nvgre(
-          WOODGROVE.vsid,
-          ethernet(MACDFGW, vm.mac, ETHERTYPE.IPV4, echoRequest('10.1.0.10', vm.address, 'attack-spoofed-vsid')),
-        );
+        nvgre(WOODGROVE.vsid, ethernet(MACDFGW, vm.mac, ETHERTYPE.IPV4, echoRequest('10.1.0.10', vm.address, marker)));
       const packet = (pa: string, payload: Uint8Array) => toRouter(VM, ipv4(VM.address, pa, PROTOCOL.GRE, payload));
       return [
         ...copies(packet(GATEWAY.providerAddress, toGateway)),
         ...WOODGROVE.vms.flatMap((vm) => copies(packet(HOSTS[vm.host], toHost(vm)))),
       ];
     },
-    counted: { where: 'host1', tenants: [CONTOSO.name], reasons: ['NESTED'] },
+    counted: { where: 'host1', tenants: [CONTOSO.name], reasons: ['NESTED', 'NO_ROUTE'] },
   },
   vmAttack(
     '4-spoofed-address',
@@ -134,31 +128,21 @@ const ATTACKS: readonly Attack[] = [
   {
     id: '4-unknown-pa',
     title: 'a machine that no record names sends NVGRE with Contoso’s VSID to the gateway',
-    marker: 'attack-unknown-pa',
     places: placesOf(CONTOSO),
     from: ROGUE.netns,
     device: 'nic',
-    frames: async (scene) =>
-      copies(
-        await fromRogue(
-          scene,
-          ROGUE.address,
-          GATEWAY.providerAddress,
-          CONTOSO.gatewayVsid,
-          innerToSite('attack-unknown-pa'),
-        ),
-      ),
+    frames: async (scene, marker) =>
+      copies(await fromRogue(scene, ROGUE.address, GATEWAY.providerAddress, CONTOSO.gatewayVsid, innerToSite(marker))),
     counted: { where: GATEWAY.name, tenants: [CONTOSO.name, '-'], reasons: ['UNKNOWN_PA'] },
   },
   {
     id: '4-unknown-pa-host',
     title: 'the same machine sends to a VM of Woodgrove on Host1',
-    marker: 'attack-unknown-pa-host',
     places: placesOf(WOODGROVE),
     from: ROGUE.netns,
     device: 'nic',
-    frames: async (scene) => {
-      const echo = echoRequest('10.1.0.10', VICTIM.address, 'attack-unknown-pa-host');
+    frames: async (scene, marker) => {
+      const echo = echoRequest('10.1.0.10', VICTIM.address, marker);
       const inner = ethernet(MACDFGW, VICTIM.mac, ETHERTYPE.IPV4, echo);
       return copies(await fromRogue(scene, ROGUE.address, HOSTS.host1, WOODGROVE.vsid, inner));
     },
@@ -167,23 +151,21 @@ const ATTACKS: readonly Attack[] = [
   {
     id: '4-unknown-vsid',
     title: 'NVGRE under Host1’s PA with a VSID that belongs to nobody',
-    marker: 'attack-unknown-vsid',
     places: [...placesOf(CONTOSO), ...placesOf(WOODGROVE)],
     from: ROGUE.netns,
     device: 'nic',
-    frames: async (scene) =>
-      copies(await fromRogue(scene, HOSTS.host1, GATEWAY.providerAddress, 9999, innerToSite('attack-unknown-vsid'))),
+    frames: async (scene, marker) =>
+      copies(await fromRogue(scene, HOSTS.host1, GATEWAY.providerAddress, 9999, innerToSite(marker))),
     counted: { where: GATEWAY.name, tenants: ['-'], reasons: ['UNKNOWN_VSID'] },
   },
 ];
 
 async function attempt(attack: Attack, scene: Scene): Promise<Verdict> {
-  const frames = await attack.frames(scene);
+  const marker = `attack-${randomUUID()}`;
+  const frames = await attack.frames(scene, marker);
   const { where, tenants, reasons } = attack.counted;
   const { result, drops } = await countedDrops(scene, where, () =>
-    nothingArrives(scene.world, attack.places, attack.marker, () =>
-      scene.world.inject(attack.from, attack.device, frames),
-    ),
+    nothingArrives(scene.world, attack.places, marker, () => scene.world.inject(attack.from, attack.device, frames)),
   );
   return verdict([...result, told(drops, where, tenants, reasons, frames.length)]);
 }

@@ -73,8 +73,8 @@ export function told(
   packets: number,
 ): Finding {
   const matching = [...drops].filter(([key]) => {
-    const [tenant = '', reason = ''] = key.split(' ');
-    return tenants.includes(tenant) && reasons.includes(reason);
+    const space = key.lastIndexOf(' ');
+    return tenants.includes(key.slice(0, space)) && reasons.includes(key.slice(space + 1));
   });
   const list = (rows: readonly (readonly [string, number])[]) => rows.map(([key, n]) => `${key} +${n}`).join(', ');
   if (matching.reduce((n, [, count]) => n + count, 0) >= packets) return [true, `${where} counted ${list(matching)}`];
