@@ -4,7 +4,7 @@ import type { Netns } from '../../compartments/resource.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
 
 export interface DropReading {
-  readonly slot: Slot; // of no known routing domain: the default compartment's
+  readonly slot: Slot; // 0 = of no known routing domain
   readonly reason: number;
   readonly packets: number;
   readonly bytes: number;

@@ -4,7 +4,7 @@
  */
 import type { Compartment } from '../../compartments/compartment.ts';
 import { GUARD_METRIC } from '../../compartments/desired.ts';
-import { DEFAULT_SLOT, netnsOf, type Slot } from '../../compartments/numbers.ts';
+import { DEFAULT_SLOT, FIRST_SLOT, netnsOf, type Slot } from '../../compartments/numbers.ts';
 import { type Netns, PROTOCOL } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
@@ -140,14 +140,14 @@ const records = (place: Place): readonly Row[] =>
     Type: r.type,
   }));
 
-/** Counted by the data plane; what came from nobody known is the default compartment's. */
+/** Counted by the data plane per routing domain; rdid 0 holds what came from nobody known. */
 function drops(running: Running, read: Readings, routingDomain: string | undefined): readonly Row[] {
   const names = namesOf(running);
   return read
     .drops()
     .map((d) => ({
       ...d,
-      routingDomain: d.slot === DEFAULT_SLOT ? '' : (names.get(d.slot) ?? `compartment ${d.slot}`),
+      routingDomain: d.slot < FIRST_SLOT ? '' : (names.get(d.slot) ?? `compartment ${d.slot}`),
     }))
     .filter((d) => d.packets > 0 && (routingDomain === undefined || d.routingDomain === routingDomain))
     .sort((a, b) => a.slot - b.slot || a.reason - b.reason)

@@ -61,7 +61,7 @@ const readings: Readings = {
   },
   drops: () => [
     { slot: 3, reason: 4, packets: 7, bytes: 700 },
-    { slot: 1, reason: 12, packets: 1, bytes: 60 },
+    { slot: 0, reason: 12, packets: 1, bytes: 60 },
     { slot: 2, reason: 7, packets: 0, bytes: 0 },
   ],
   tunnel: (name) =>
