@@ -53,7 +53,7 @@ async function fromRogue(
   vsid: number,
   inner: Uint8Array,
 ): Promise<Uint8Array> {
-  const mac = await scene.world.macOf(ROGUE.netns, to);
+  const mac = await scene.world.macOf(ROGUE.netns, 'nic', to);
   return ethernet(ROGUE.mac, mac, ETHERTYPE.IPV4, ipv4(source, to, PROTOCOL.GRE, nvgre(vsid, inner)));
 }
 
@@ -88,8 +88,8 @@ const ATTACKS: readonly Attack[] = [
     device: 'eth0',
     frames: async ({ world }, marker) => {
       const site = CONTOSO.sites[0]!;
-      const router = await world.macOf(serverOf(site), site.lanRouter);
-      const own = await world.macOf(site.netns, site.server);
+      const router = await world.macOf(serverOf(site), 'eth0', site.lanRouter);
+      const own = await world.macOf(site.netns, 'lan', site.server);
       return copies(ethernet(own, router, ETHERTYPE.IPV4, echoRequest(site.server, '10.0.0.99', marker)));
     },
     counted: { where: GATEWAY.name, tenants: [CONTOSO.name], reasons: ['NO_RECORD'] },

@@ -256,14 +256,11 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     if (done.code !== 0) throw new Error(`sending frames from ${netns}: ${done.stderr}`);
   }
 
-  /** MAC of a neighbour, asked for by a ping that need not be answered. */
-  async macOf(netns: string, address: string): Promise<string> {
+  /** MAC of a neighbour, by ARP alone: on the provider wire nothing else may be asked. */
+  async macOf(netns: string, device: string, address: string): Promise<string> {
     return until(`${netns} to learn the MAC of ${address}`, 10_000, async () => {
-      await this.in(netns, ['ping', '-c', '1', '-W', '1', address]);
-      const rows = JSON.parse(await must(this.machine, ['ip', '-n', netns, '-j', 'neigh', 'show', address])) as {
-        lladdr?: string;
-      }[];
-      return rows[0]?.lladdr;
+      const { stdout } = await this.in(netns, ['arping', '-f', '-c', '1', '-w', '2', '-I', device, address]);
+      return /\[([0-9a-f:]{17})\]/i.exec(stdout)?.[1]?.toLowerCase();
     });
   }
 }
