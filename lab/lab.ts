@@ -36,9 +36,10 @@ async function startWorld(guest: Guest, world: World, progress: Progress): Promi
   await world.bringUp();
   for (const w of [INTERNET_WIRE, PROVIDER_WIRE]) await world.startCapture(w.name, w.netns, w.device);
   progress('sites, hosts and VMs are in place, both wires are being captured');
+  await world.startHosts();
   await world.startSites();
   progress('the sites’ IPsec daemons listen');
-  await world.startHosts();
+  await world.hostsReady();
   progress('the agents of Host1 and Host2 run');
 }
 

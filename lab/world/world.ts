@@ -30,6 +30,7 @@ export const pageOf = (netns: string, marker: string): string => {
 export const TRANSFER_BYTES = 4_000_000;
 
 const OBJECT = '/usr/lib/hnv-gateway/bpf/overlay.bpf.o';
+const HOST_NAMES = Object.keys(HOSTS) as HostName[];
 const agentArgs = (host: HostName): string[] => ['--pin', `/sys/fs/bpf/${host}`, '--state', `/lab/${host}`];
 
 interface TextFile {
@@ -110,29 +111,28 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     for (const ns of SERVERS) await this.#capturing(arrivalsAt(ns));
   }
 
+  /** Starts the hosts' agents; `hostsReady` waits for them. */
   async startHosts(): Promise<void> {
-    const names = Object.keys(HOSTS) as HostName[];
-    await this.#script(
-      names
-        .map((h) =>
-          this.#background(h, `agent-${h}`, [
-            'hnvhost',
-            'run',
-            '--config',
-            `/lab/${h}.yaml`,
-            '--object',
-            OBJECT,
-            ...agentArgs(h),
-          ]),
-        )
-        .join(''),
-    );
-    for (const h of names)
-      await until(`the agent of ${h}`, 60_000, async () => {
-        const ports = JSON.parse(await must(this.machine, this.#agent(h, 'ports'))) as unknown[];
-        return ports.length > 0 ? true : undefined;
+    const run = (h: HostName): string[] => [
+      'hnvhost',
+      'run',
+      '--config',
+      `/lab/${h}.yaml`,
+      '--object',
+      OBJECT,
+      ...agentArgs(h),
+    ];
+    await this.#script(HOST_NAMES.map((h) => this.#background(h, `agent-${h}`, run(h))).join(''));
+  }
+
+  /** Resolves when every VM's port has its program. Asked of the kernel: the agent's own command line takes longer to start. */
+  async hostsReady(): Promise<void> {
+    for (const vm of VMS)
+      await until(`the agent of ${vm.host} to serve ${vm.netns}`, 90_000, async () => {
+        const filters = await must(this.machine, ['tc', '-n', vm.host, 'filter', 'show', 'dev', vm.device, 'ingress']);
+        return filters.includes('overlay_port') ? true : undefined;
       }).catch(async (e: Error) => {
-        throw new Error(`${e.message}\n${await this.log(`agent-${h}`)}`);
+        throw new Error(`${e.message}\n${await this.log(`agent-${vm.host}`)}`);
       });
   }
 
