@@ -5,7 +5,7 @@
  * usage: node bin/build.ts [--if-present]   (--if-present leaves out programs whose source does not exist yet)
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -31,6 +31,8 @@ const KOFFI = [
 ];
 
 export async function buildPrograms(programs = PROGRAMS): Promise<void> {
+  // Shared chunks are named after their content; the former ones would stay, and be shipped.
+  for (const file of readdirSync(dist)) if (/\.js(\.map|\.LEGAL\.txt)?$/.test(file)) rmSync(join(dist, file));
   await build({
     absWorkingDir: root,
     entryPoints: programs.map(({ name, entry }) => ({ in: entry, out: name })),
@@ -39,6 +41,8 @@ export async function buildPrograms(programs = PROGRAMS): Promise<void> {
     platform: 'node',
     target: 'node24',
     format: 'esm',
+    // What a command loads only when it needs it (the schemas) stays in a file of its own.
+    splitting: true,
     external: ['koffi'],
     sourcemap: 'linked',
     legalComments: 'linked',
