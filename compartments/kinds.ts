@@ -4,6 +4,8 @@ import type { Impact, Kind, Specs, Verb } from './resource.ts';
 export interface KindRule<K extends Kind = Kind> {
   /** Created in ascending order, deleted in descending order. */
   readonly rank: number;
+  /** Place of an update in the order of creations; `rank` when absent. */
+  readonly updateRank?: number;
   /** Fields that can change in place; a difference anywhere else replaces the resource. */
   readonly mutable: readonly (keyof Specs[K])[];
   readonly impact: Readonly<Record<Verb, Impact>>;
@@ -19,23 +21,31 @@ const impact = (create: Impact, update: Impact, replace: Impact, remove: Impact)
 });
 
 /**
- * The order closes the gaps through which a tenant's packet could fall: a port gets its program before the data plane knows
- * the port, tunnels come last; on the way down tunnels go first, then the data plane forgets the port, then its program goes.
+ * The order closes the gaps through which a tenant's packet could fall: a port gets its program, and is set up, before there is
+ * anything else, tunnels come last; on the way down tunnels go first, then the data plane forgets the port, then its program
+ * goes and the port with it.
  */
 export const KINDS: { readonly [K in Kind]: KindRule<K> } = {
   netns: { rank: 0, mutable: [], impact: impact('none', 'none', 'session', 'session'), insideNetns: false },
   sysctl: { rank: 1, mutable: ['value'], impact: impact('none', 'none', 'none', 'none'), insideNetns: true },
   nic: { rank: 2, mutable: ['up', 'mtu'], impact: impact('none', 'flow', 'flow', 'none'), insideNetns: false },
   veth: { rank: 3, mutable: ['mtu'], impact: impact('none', 'none', 'session', 'session'), insideNetns: false },
-  xfrm: { rank: 4, mutable: ['mtu', 'up'], impact: impact('none', 'none', 'session', 'session'), insideNetns: false },
-  address: { rank: 5, mutable: [], impact: impact('none', 'flow', 'flow', 'flow'), insideNetns: true },
+  filter: {
+    rank: 4,
+    // Another program may work on other maps: while they are filled, the former goes on with the former ones.
+    updateRank: 9,
+    mutable: ['program', 'tag'],
+    impact: impact('none', 'none', 'flow', 'flow'),
+    insideNetns: false,
+  },
+  xfrm: { rank: 5, mutable: ['mtu', 'up'], impact: impact('none', 'none', 'session', 'session'), insideNetns: false },
+  address: { rank: 6, mutable: [], impact: impact('none', 'flow', 'flow', 'flow'), insideNetns: true },
   route: {
-    rank: 6,
+    rank: 7,
     mutable: ['type', 'device', 'nextHop'],
     impact: impact('none', 'flow', 'flow', 'flow'),
     insideNetns: true,
   },
-  filter: { rank: 7, mutable: ['program', 'tag'], impact: impact('none', 'none', 'flow', 'flow'), insideNetns: false },
   entry: { rank: 8, mutable: ['value'], impact: impact('none', 'flow', 'flow', 'flow'), insideNetns: false },
   connection: {
     rank: 9,

@@ -9,6 +9,10 @@ import type { AnyResource, Impact, Op, Verb } from './resource.ts';
 
 const identity = (r: AnyResource): string => `${r.kind} ${r.key}`;
 const rule = (r: AnyResource): KindRule => KINDS[r.kind] as KindRule;
+const rankOf = ({ verb, resource }: Op): number => {
+  const { rank, updateRank } = rule(resource);
+  return verb === 'update' ? (updateRank ?? rank) : rank;
+};
 
 const op = (verb: Verb, resource: AnyResource, from?: AnyResource): Op => ({
   verb,
@@ -51,7 +55,7 @@ export function plan(desired: readonly AnyResource[], actual: readonly AnyResour
       return have ? change(want, have) : op('create', want);
     })
     .filter((o) => o !== undefined)
-    .sort((a, b) => rule(a.resource).rank - rule(b.resource).rank);
+    .sort((a, b) => rankOf(a) - rankOf(b));
   return [...deletes, ...makes];
 }
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { KINDS } from '../../compartments/kinds.ts';
 import { describeOp, plan, worstImpact } from '../../compartments/plan.ts';
 import type { AnyResource, Op } from '../../compartments/resource.ts';
+import type { Mac } from '../../lib/address.ts';
 import type { Prefix } from '../../lib/prefix.ts';
 
 const entry = (key: string, value: string): AnyResource => ({
@@ -105,6 +106,33 @@ describe('plan', () => {
       plan([xfrm('IfCe1', 2, false)], [xfrm('IfCe1', 1, false)]).map((o) => [o.verb, o.impact]),
       [['replace', 'session']],
     );
+  });
+
+  it('sets a port up with its program before addresses and entries, and changes programs once the entries are there', () => {
+    const filter = (tag: string): AnyResource => ({
+      kind: 'filter',
+      key: 'p2-0 ingress',
+      slot: 2,
+      spec: { device: 'p2-0', direction: 'ingress', program: 'overlay_port', tag },
+    });
+    const veth: AnyResource = {
+      kind: 'veth',
+      key: 'p2-0',
+      slot: 2,
+      spec: { netns: 'c2', port: 'p2-0', name: 'IfCi1', mac: '02:00:00:00:00:01' as Mac, mtu: 1458 },
+    };
+    const rest = [entry('a', '00'), route('c2', '10.1.0.0/24', 'IfCi1'), xfrm('IfCe1', 1, false)];
+    const kinds = (ops: readonly Op[]) => ops.map((o) => o.resource.kind);
+    assert.deepEqual(kinds(plan([...rest, filter('1'), veth, netns('c2')], [])), [
+      'netns',
+      'veth',
+      'filter',
+      'xfrm',
+      'route',
+      'entry',
+    ]);
+    assert.deepEqual(kinds(plan([filter('2'), ...rest], [filter('1')])), ['xfrm', 'route', 'entry', 'filter']);
+    assert.deepEqual(kinds(plan([], [veth, filter('1'), entry('a', '00')])), ['entry', 'filter', 'veth']);
   });
 
   it('ignores label and payload', () => {
