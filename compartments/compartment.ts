@@ -87,7 +87,7 @@ export interface Compartment {
   readonly lookupRecords: readonly LookupRecord[];
 }
 
-export type NetAdapterRole = 'External' | 'Provider' | 'Management' | 'Forwarding';
+export type NetAdapterRole = 'External' | 'Provider' | 'Management';
 
 /** NetAdapter: a NIC of the gateway in the default compartment. */
 export interface NetAdapter {

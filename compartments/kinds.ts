@@ -9,6 +9,8 @@ export interface KindRule<K extends Kind = Kind> {
   /** Fields that can change in place; a difference anywhere else replaces the resource. */
   readonly mutable: readonly (keyof Specs[K])[];
   readonly impact: Readonly<Record<Verb, Impact>>;
+  /** Replaced by a delete and a create, so that over all compartments nothing new is there while something old still is. */
+  readonly apart?: boolean;
   /** True when deleting the compartment's namespace deletes it as well. */
   readonly insideNetns: boolean;
 }
@@ -51,6 +53,8 @@ export const KINDS: { readonly [K in Kind]: KindRule<K> } = {
     rank: 9,
     // A tunnel that is up was authenticated with the former secret towards the former peer, and rekeying never asks again.
     mutable: [],
+    // Two connections with one destination must never be loaded together: charon could give the peer of one to the other.
+    apart: true,
     impact: impact('none', 'session', 'session', 'session'),
     insideNetns: false,
   },

@@ -21,16 +21,17 @@ const op = (verb: Verb, resource: AnyResource, from?: AnyResource): Op => ({
   ...(from && { from }),
 });
 
-/** Update when only fields differ that the kind can change in place, else replace. */
-function change(want: AnyResource, have: AnyResource): Op | undefined {
+/** Update when only fields differ that the kind can change in place, else replace; a kind may ask for a delete and a create. */
+function change(want: AnyResource, have: AnyResource): readonly Op[] {
   const a = want.spec as Record<string, unknown>;
   const b = have.spec as Record<string, unknown>;
   const differing = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter(
     (field) => !isDeepStrictEqual(a[field], b[field]),
   );
-  if (differing.length === 0) return undefined;
+  if (differing.length === 0) return [];
   const mutable = rule(want).mutable as readonly string[];
-  return op(differing.every((field) => mutable.includes(field)) ? 'update' : 'replace', want, have);
+  if (differing.every((field) => mutable.includes(field))) return [op('update', want, have)];
+  return rule(want).apart ? [op('delete', have), op('create', want)] : [op('replace', want, have)];
 }
 
 /** Throws when two desired resources share an identity: that is a fault of this program, never of the operator. */
@@ -44,18 +45,16 @@ export function plan(desired: readonly AnyResource[], actual: readonly AnyResour
 
   const gone = actual.filter((r) => !wanted.has(identity(r)));
   const dying = new Set(gone.filter((r) => r.kind === 'netns').map((r) => r.key));
+  const changes = [...wanted.values()].flatMap((want) => {
+    const have = present.get(identity(want));
+    return have ? change(want, have) : [op('create', want)];
+  });
   const deletes = gone
     .filter((r) => !(rule(r).insideNetns && dying.has((r.spec as { netns?: string }).netns ?? '')))
     .map((r) => op('delete', r))
+    .concat(changes.filter((o) => o.verb === 'delete'))
     .sort((a, b) => rule(b.resource).rank - rule(a.resource).rank);
-
-  const makes = [...wanted.values()]
-    .map((want) => {
-      const have = present.get(identity(want));
-      return have ? change(want, have) : op('create', want);
-    })
-    .filter((o) => o !== undefined)
-    .sort((a, b) => rankOf(a) - rankOf(b));
+  const makes = changes.filter((o) => o.verb !== 'delete').sort((a, b) => rankOf(a) - rankOf(b));
   return [...deletes, ...makes];
 }
 

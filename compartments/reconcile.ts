@@ -52,17 +52,25 @@ async function carryOut(hands: readonly Hand[], ops: readonly Op[]): Promise<{ d
   return { done, failures };
 }
 
-/** `desired` is asked after each reading, because it may depend on what was read (interface indexes). */
-export async function reconcile(
-  hands: readonly Hand[],
-  scope: Scope,
-  desired: () => readonly AnyResource[],
-): Promise<Outcome> {
+/** Desired resources; asked after each reading, because they may depend on what was read (interface indexes, links that are up). */
+export type Desired = (actual: readonly AnyResource[]) => readonly AnyResource[];
+
+/** Carries out the deletes alone: what must be gone everywhere before anything new is made. */
+export async function withdraw(hands: readonly Hand[], scope: Scope, desired: Desired): Promise<Outcome> {
+  const actual = await observe(hands, scope);
+  const result = await carryOut(
+    hands,
+    plan(desired(actual), actual).filter((o) => o.verb === 'delete'),
+  );
+  return { ...result, settled: result.failures.length === 0 };
+}
+
+export async function reconcile(hands: readonly Hand[], scope: Scope, desired: Desired): Promise<Outcome> {
   const done: Op[] = [];
   let failures: Failure[] = [];
   for (let pass = 0; pass < PASSES; pass++) {
     const actual = await observe(hands, scope);
-    const ops = plan(desired(), actual);
+    const ops = plan(desired(actual), actual);
     if (ops.length === 0) return { done, failures: [], settled: true };
     const result = await carryOut(hands, ops);
     failures = result.failures;

@@ -1,6 +1,7 @@
 /**
  * Which slot each routing domain has and which number each of its S2S interfaces has. The table is kept on disk; numbers only
- * ever grow, so a number is never given to somebody else while the kernel or charon may still hold something under it.
+ * grow, so a number is not given to somebody else while the kernel or charon may still hold something under it; only a tenant that
+ * has used up its thousand interface numbers gets those of its former interfaces again.
  */
 import type { Compartment, RoutingDomainId } from './compartment.ts';
 import { FIRST_SLOT, IF_IDS_PER_SLOT, ifIdOf, type Slot } from './numbers.ts';
@@ -19,13 +20,20 @@ export interface SlotTable {
 export const EMPTY_SLOTS: SlotTable = { nextSlot: FIRST_SLOT, domains: {} };
 
 function withInterfaces(entry: SlotEntry, names: readonly string[]): SlotEntry {
-  const interfaces: Record<string, number> = { ...entry.interfaces };
+  let interfaces: Record<string, number> = { ...entry.interfaces };
   let next = entry.nextInterface;
   for (const name of names) {
     if (Object.hasOwn(interfaces, name)) continue;
-    if (next >= IF_IDS_PER_SLOT)
-      throw new RangeError(`slot ${entry.slot} has used all ${IF_IDS_PER_SLOT} interface ids`);
-    interfaces[name] = next++;
+    if (next < IF_IDS_PER_SLOT) interfaces[name] = next++;
+    else {
+      // All were given once: those of interfaces that are no longer configured begin again.
+      const kept = Object.entries(interfaces).filter(([n]) => names.includes(n));
+      const taken = new Set(kept.map(([, number]) => number));
+      const free = Array.from({ length: IF_IDS_PER_SLOT - 1 }, (_, i) => i + 1).find((number) => !taken.has(number));
+      if (free === undefined)
+        throw new RangeError(`slot ${entry.slot} has more than ${IF_IDS_PER_SLOT - 1} interfaces`);
+      interfaces = { ...Object.fromEntries(kept), [name]: free };
+    }
   }
   return { slot: entry.slot, nextInterface: next, interfaces };
 }

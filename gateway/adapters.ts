@@ -13,9 +13,11 @@ const ETHERNET_MTU = 1500;
 export const deviceOf = (config: GatewayConfig, interfaceAlias: string): string | undefined =>
   config.netAdapters.find((n) => n.interfaceAlias === interfaceAlias)?.device;
 
-/** The MTU of internal interfaces: what fits the narrowest provider NIC, at most Ethernet's. */
-export function innerMtuOf(config: GatewayConfig): number {
-  const provider = config.netAdapters.filter((n) => n.role === 'Provider').map((n) => n.mtu ?? ETHERNET_MTU);
+/** The MTU of internal interfaces: what fits the narrowest provider NIC, as it is wanted or else as it is; at most Ethernet's. */
+export function innerMtuOf(config: GatewayConfig, mtuOf: (device: string) => number | undefined): number {
+  const provider = config.netAdapters
+    .filter((n) => n.role === 'Provider')
+    .map((n) => n.mtu ?? mtuOf(n.device) ?? ETHERNET_MTU);
   return Math.min(ETHERNET_MTU, ...provider.map((mtu) => mtu - NVGRE_OVERHEAD));
 }
 

@@ -10,8 +10,13 @@ import { connectionResource } from '../vpn/s2s/connection.ts';
 import { gatewayResources, innerMtuOf } from './adapters.ts';
 import type { Running } from './running.ts';
 
-/** The overlay's share, by compartment or for the gateway itself. */
-export type OverlayResources = (running: Running, scope: Scope) => readonly AnyResource[];
+/** The overlay's share. */
+export interface Overlay {
+  /** Of one compartment, of the gateway itself, or of all. */
+  resources(running: Running, scope: Scope): readonly AnyResource[];
+  /** MTU of a device that exists, bytes. */
+  mtu(device: string): number | undefined;
+}
 
 /** The external address that IKE uses towards a destination. */
 export function externalAddress(config: GatewayConfig, towards: Address): Address | undefined {
@@ -35,11 +40,11 @@ export function desiredResources(
   running: Running,
   up: ReadonlySet<string>,
   scope: Scope,
-  overlay: OverlayResources,
+  overlay: Overlay,
   digestKey: Uint8Array,
 ): readonly AnyResource[] {
   const { config, table } = running;
-  const innerMtu = innerMtuOf(config);
+  const innerMtu = innerMtuOf(config, (device) => overlay.mtu(device));
   const chosen = config.compartments.filter((c) => scope === 'all' || slotOf(table, c.routingDomainId) === scope);
   return [
     ...(scope === 'all' || scope === DEFAULT_SLOT ? gatewayResources(config) : []),
@@ -52,6 +57,6 @@ export function desiredResources(
       }),
       ...c.s2sInterfaces.flatMap((i) => connection(running, c, i, digestKey)),
     ]),
-    ...overlay(running, scope),
+    ...overlay.resources(running, scope),
   ];
 }

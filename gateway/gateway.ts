@@ -4,11 +4,12 @@
  *
  * One thing happens at a time: an apply, a plan or a reconcile never sees another's half-way state.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { GatewayConfig } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { describeOp, plan } from '../compartments/plan.ts';
-import { type Outcome, observe, reconcile, type Scope } from '../compartments/reconcile.ts';
+import { type Failure, type Outcome, observe, reconcile, type Scope, withdraw } from '../compartments/reconcile.ts';
 import type { AnyResource, Hand, Op } from '../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS, type SlotTable, slotOf } from '../compartments/slots.ts';
 import type { ConfigError } from '../config/error.ts';
@@ -27,9 +28,12 @@ export interface Store {
 
 /** The tunnels: told which interfaces are loaded into charon, asked which are up. */
 export interface Tunnels {
+  /** Connections of these interfaces are about to be loaded: a peer that dials in meanwhile is expected. */
+  expect(running: Running): void;
   /** From here on the named interfaces are watched, adopted when they are up, and dialled when they are to be. */
   loaded(running: Running): void;
-  up(): ReadonlySet<string>;
+  /** undefined while it is not known: charon has not answered since this process started. */
+  up(): ReadonlySet<string> | undefined;
 }
 
 export interface Parts {
@@ -54,8 +58,14 @@ export interface FailedOp {
 
 export type Refusal =
   | { readonly code: 'CONFIG'; readonly errors: readonly ConfigError[] }
-  /** The system refused some ops; everything was put back as it was. */
-  | { readonly code: 'FAILED'; readonly failures: readonly FailedOp[] };
+  /** The system refused some ops, or could not be read. `restored`: the former configuration is in force, and seen to be. */
+  | { readonly code: 'FAILED'; readonly failures: readonly FailedOp[]; readonly restored: boolean };
+
+export interface Change {
+  readonly ops: readonly Op[];
+  /** What the operator must know to read the ops rightly. */
+  readonly notes: readonly string[];
+}
 
 const RETRY_MS = 5000;
 
@@ -85,48 +95,54 @@ export class Gateway {
     return this.#names.get(slot) ?? `compartment ${slot}`;
   }
 
-  /** Start-up: takes the configuration, adopts what runs, changes only what differs. */
-  start(source: Source): Promise<Result<readonly Op[], Refusal>> {
+  /**
+   * Start-up: takes the configuration, adopts what runs, changes only what differs. When the system refuses part of it, or
+   * cannot be read, the configuration is in force all the same and the loop goes on trying.
+   */
+  start(source: Source): Promise<Result<Change, Refusal>> {
     return this.#turns.take(async () => {
-      const candidate = this.#candidate(source);
+      const candidate = this.#candidate(source, true);
       if (!candidate.ok) return candidate;
       this.#running = candidate.value;
-      const outcome = await this.#adopt();
-      return outcome.settled ? ok(outcome.done) : err(this.#failed(outcome));
+      this.#parts.store.saveRunning(source);
+      try {
+        const outcome = await this.#adopt();
+        return outcome.settled ? ok(this.#changed(outcome.done)) : err(this.#failed(outcome.failures, false));
+      } catch (error) {
+        this.#parts.later({ type: 'charon-back' }, RETRY_MS);
+        return err(this.#failed([], false, error));
+      }
     });
   }
 
   /** The ops that `apply` would carry out, without carrying them out. */
-  plan(source: Source): Promise<Result<readonly Op[], Refusal>> {
+  plan(source: Source): Promise<Result<Change, Refusal>> {
     return this.#turns.take(async () => {
-      const candidate = this.#candidate(source);
+      const candidate = this.#candidate(source, false);
       if (!candidate.ok) return candidate;
       const hands = this.#parts.hands();
       const actual = await observe(hands, 'all');
-      return ok(plan(this.#desired(hands, candidate.value, 'all'), actual));
+      return ok(this.#changed(plan(this.#desired(hands, candidate.value, 'all', actual), actual)));
     });
   }
 
   /** All or nothing: when the system refuses an op, the configuration that was in force is put back (R-OPS-1). */
-  apply(source: Source): Promise<Result<readonly Op[], Refusal>> {
+  apply(source: Source): Promise<Result<Change, Refusal>> {
     return this.#turns.take(async () => {
-      const candidate = this.#candidate(source);
+      const candidate = this.#candidate(source, true);
       if (!candidate.ok) return candidate;
       const before = this.#running;
       const scopes = this.#scopes(before?.config, candidate.value);
-      this.#running = candidate.value;
-      const outcome = await this.#reconcileEach(scopes);
-      if (!outcome.settled) {
-        const refusal = this.#failed(outcome);
-        this.#parts.log.error({ failures: refusal.failures }, 'apply failed, putting the former configuration back');
-        this.#running = before;
-        if (before) await this.#reconcileEach(scopes);
-        return err(refusal);
+      try {
+        const outcome = await this.#carryOut(candidate.value, scopes);
+        if (!outcome.settled) return err(await this.#putBack(before, scopes, outcome.failures));
+        this.#parts.store.saveRunning(source);
+        this.#parts.tunnels.loaded(candidate.value);
+        this.#parts.log.info({ ops: outcome.done.length, file: source.file }, 'configuration applied');
+        return ok(this.#changed(outcome.done));
+      } catch (error) {
+        return err(await this.#putBack(before, scopes, [], error));
       }
-      this.#parts.store.saveRunning(source);
-      this.#parts.tunnels.loaded(candidate.value);
-      this.#parts.log.info({ ops: outcome.done.length, file: source.file }, 'configuration applied');
-      return ok(outcome.done);
     });
   }
 
@@ -168,18 +184,56 @@ export class Gateway {
     }
   }
 
-  #candidate(source: Source): Result<Running, Refusal> {
+  /** `keep`: the numbers are about to be used. Saved before use: one that the kernel may have seen is never forgotten. */
+  #candidate(source: Source, keep: boolean): Result<Running, Refusal> {
     const config = this.#parts.load(source);
     if (!config.ok) return err({ code: 'CONFIG', errors: config.error });
     const table = assignSlots(this.#table, config.value.compartments);
-    if (table.nextSlot !== this.#table.nextSlot || JSON.stringify(table) !== JSON.stringify(this.#table)) {
-      // Saved before use: a number that the kernel may have seen is never forgotten.
+    if (keep && !isDeepStrictEqual(table, this.#table)) {
       this.#parts.store.saveSlots(table);
       this.#table = table;
     }
     const running = { config: config.value, table, source };
     for (const [slot, name] of namesOf(running)) this.#names.set(slot, name);
     return ok(running);
+  }
+
+  /** Connections that go or change are gone from charon, over all compartments, before the first new one is loaded. */
+  async #carryOut(running: Running, scopes: readonly Scope[]): Promise<Outcome> {
+    this.#running = running;
+    this.#parts.tunnels.expect(running);
+    const charon = this.#charon();
+    const gone = await withdraw(charon, 'all', (actual) => this.#desired(charon, running, 'all', actual));
+    this.#tell(gone);
+    if (!gone.settled) return gone;
+    const outcome = await this.#reconcileEach(scopes);
+    return { ...outcome, done: [...gone.done, ...outcome.done] };
+  }
+
+  async #putBack(
+    before: Running | undefined,
+    scopes: readonly Scope[],
+    failures: readonly Failure[],
+    error?: unknown,
+  ): Promise<Refusal> {
+    const { log, later, tunnels } = this.#parts;
+    const refusal = (restored: boolean) => this.#failed(failures, restored, error);
+    this.#running = before;
+    if (!before) return refusal(false);
+    log.error({ failures: refusal(false).failures }, 'apply failed, putting the former configuration back');
+    try {
+      const { settled } = await this.#carryOut(before, scopes);
+      tunnels.loaded(before);
+      return refusal(settled);
+    } catch (cause) {
+      log.error({ err: cause }, 'the former configuration is not back yet');
+      later({ type: 'charon-back' }, RETRY_MS);
+      return refusal(false);
+    }
+  }
+
+  #charon(): readonly Hand[] {
+    return this.#parts.hands().filter((h) => h.kinds.includes('connection'));
   }
 
   #scopes(before: GatewayConfig | undefined, after: Running): readonly Scope[] {
@@ -193,8 +247,8 @@ export class Gateway {
    */
   async #adopt(): Promise<Outcome> {
     const running = this.#running;
-    const charon = this.#parts.hands().filter((h) => h.kinds.includes('connection'));
-    const first = await this.#reconcile('all', charon);
+    if (running) this.#parts.tunnels.expect(running);
+    const first = await this.#reconcile('all', this.#charon());
     if (running) this.#parts.tunnels.loaded(running);
     const rest = await this.#reconcile('all');
     return { ...rest, done: [...first.done, ...rest.done] };
@@ -211,32 +265,57 @@ export class Gateway {
   }
 
   async #reconcile(scope: Scope, hands: readonly Hand[] = this.#parts.hands()): Promise<Outcome> {
-    const { log } = this.#parts;
     const running = this.#running;
     if (!running) return { done: [], failures: [], settled: true };
-    const outcome = await reconcile(hands, scope, () => this.#desired(hands, running, scope));
-    for (const op of outcome.done) log.info({ routingDomain: this.routingDomain(op.resource.slot) }, describeOp(op));
-    for (const { op, error } of outcome.failures) {
-      const { slot } = op.resource;
-      log.error({ routingDomain: this.routingDomain(slot), err: error }, `failed: ${describeOp(op)}`);
-      this.#parts.later({ type: 'retry', slot }, RETRY_MS);
-    }
+    const outcome = await reconcile(hands, scope, (actual) => this.#desired(hands, running, scope, actual));
+    this.#tell(outcome);
     return outcome;
   }
 
-  #desired(hands: readonly Hand[], running: Running, scope: Scope): readonly AnyResource[] {
-    const served = new Set(hands.flatMap((h) => h.kinds));
-    return this.#parts.desired(running, this.#parts.tunnels.up(), scope).filter((r) => served.has(r.kind));
+  #tell({ done, failures }: Outcome): void {
+    const { log, later } = this.#parts;
+    for (const op of done) log.info({ routingDomain: this.routingDomain(op.resource.slot) }, describeOp(op));
+    for (const { op, error } of failures) {
+      const { slot } = op.resource;
+      log.error({ routingDomain: this.routingDomain(slot), err: error }, `failed: ${describeOp(op)}`);
+      later({ type: 'retry', slot }, RETRY_MS);
+    }
   }
 
-  #failed(outcome: Outcome): Extract<Refusal, { code: 'FAILED' }> {
-    return {
-      code: 'FAILED',
-      failures: outcome.failures.map(({ op, error }) => ({
-        op: describeOp(op),
-        routingDomain: this.routingDomain(op.resource.slot),
-        error: error.message,
-      })),
-    };
+  #desired(
+    hands: readonly Hand[],
+    running: Running,
+    scope: Scope,
+    actual: readonly AnyResource[],
+  ): readonly AnyResource[] {
+    const served = new Set(hands.flatMap((h) => h.kinds));
+    // Not known is not down: what carries packets goes on until charon tells.
+    const up = this.#parts.tunnels.up() ?? linksUp(actual);
+    return this.#parts.desired(running, up, scope).filter((r) => served.has(r.kind));
+  }
+
+  #changed(ops: readonly Op[]): Change {
+    const tunnels = this.#running?.config.compartments.some((c) => c.s2sInterfaces.length > 0);
+    const silent = tunnels && this.#charon().length === 0;
+    return { ops, notes: silent ? ['charon does not answer: connections were neither compared nor loaded'] : [] };
+  }
+
+  #failed(failures: readonly Failure[], restored: boolean, error?: unknown): Extract<Refusal, { code: 'FAILED' }> {
+    const rows = failures.map(({ op, error: cause }) => ({
+      op: describeOp(op),
+      routingDomain: this.routingDomain(op.resource.slot),
+      error: cause.message,
+    }));
+    if (error !== undefined)
+      rows.push({
+        op: 'reading what is there',
+        routingDomain: '',
+        error: error instanceof Error ? error.message : String(error),
+      });
+    return { code: 'FAILED', failures: rows, restored };
   }
 }
+
+/** S2S interfaces that are set up in the kernel. */
+const linksUp = (actual: readonly AnyResource[]): ReadonlySet<string> =>
+  new Set(actual.flatMap((r) => (r.kind === 'xfrm' && r.spec.up ? [r.spec.name] : [])));

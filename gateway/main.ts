@@ -23,6 +23,7 @@ import { Charon } from './io/charon.ts';
 import { DataPlane } from './io/data-plane.ts';
 import { secretReader } from './io/secret.ts';
 import { FileStore } from './io/store.ts';
+import type { Source } from './running.ts';
 import type { Readings } from './show/readings.ts';
 
 const CONFIG_DRIVE = '/media/hnv-config/gateway.yaml';
@@ -57,6 +58,27 @@ const options = new Command('hnv-gateway')
 const log = pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
 const service = new ServiceNotifier(process.env);
 
+/** Starts with the first configuration that loads; what became of it, for `systemctl status`. */
+async function begin(gateway: Gateway, sources: readonly Source[], configFile: string): Promise<string> {
+  for (const source of sources) {
+    const started = await gateway.start(source);
+    if (started.ok) {
+      log.info({ ops: started.value.ops.length, notes: started.value.notes, file: source.file }, 'started');
+      return `configured by ${source.file}`;
+    }
+    if (started.error.code === 'FAILED') {
+      log.error({ failures: started.error.failures, file: source.file }, 'started, but not all of it is there yet');
+      return `configured by ${source.file}, not all of it is there yet`;
+    }
+    for (const e of started.error.errors) log.error({ code: e.code }, formatConfigError(e));
+    log.error({ file: source.file }, 'this configuration does not load');
+  }
+  log.warn({ file: configFile }, 'no configuration: write the file and restart, or use hnvgw apply');
+  return sources.length === 0
+    ? 'waits for a configuration'
+    : `no configuration loads, see the log; ${configFile} is wrong`;
+}
+
 async function main(): Promise<void> {
   // Before any namespace is visited: pool threads inherit the namespace of the moment they are made in.
   await warmThreadPool();
@@ -73,13 +95,12 @@ async function main(): Promise<void> {
   });
   const charon = new Charon(options.vici, running, notice, log);
   const gateway: Gateway = new Gateway({
-    hands: () => [kernel, dataPlane.entries, ...charon.hands()],
+    hands: () => [kernel, dataPlane.hand, ...charon.hands()],
     tunnels: charon,
     store,
     log,
     load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
-    desired: (candidate, up, scope) =>
-      desiredResources(candidate, up, scope, (r, s) => dataPlane.resources(r, s), store.digestKey),
+    desired: (candidate, up, scope) => desiredResources(candidate, up, scope, dataPlane, store.digestKey),
     later: (event, ms) => setTimeout(notice, ms, event).unref(),
   });
   const readings: Readings = {
@@ -91,25 +112,19 @@ async function main(): Promise<void> {
         throw e;
       }
     },
-    drops: () => dataPlane.drops(),
+    entries: (map) => dataPlane.entries(map),
+    device: (index) => dataPlane.device(index),
     tunnel: (name) => charon.reading(name),
   };
 
   charon.start();
   await Promise.race([charon.ready, new Promise((resolve) => setTimeout(resolve, CHARON_PATIENCE_MS))]);
-  const source = store.bootSource();
-  if (!source) log.warn({ file: configFile }, 'no configuration yet: write the file and restart, or use hnvgw apply');
-  else {
-    const started = await gateway.start(source);
-    if (started.ok) log.info({ ops: started.value.length, file: source.file }, 'started');
-    else if (started.error.code === 'CONFIG')
-      for (const e of started.error.errors) log.error({ code: e.code }, formatConfigError(e));
-  }
+  const status = await begin(gateway, store.bootSources(), configFile);
 
-  const api = await serveApi(options.socket, gateway, readings);
+  const api = await serveApi(options.socket, gateway, readings, log);
   setInterval(notice, RESYNC_MS, { type: 'resync' });
   if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);
-  service.ready(source ? `configured by ${source.file}` : 'waits for a configuration');
+  service.ready(status);
 
   const stop = async () => {
     service.stopping();

@@ -48,6 +48,7 @@ async function patiently<T>(what: string, work: Promise<T>): Promise<T> {
 
 interface PlannedOps {
   readonly impact: string;
+  readonly notes: readonly string[];
   readonly ops: readonly { text: string; routingDomain: string }[];
 }
 
@@ -56,12 +57,12 @@ async function change(verb: 'plan' | 'apply', file: string, form: Output['output
   if (form === 'json') process.stdout.write(`${JSON.stringify(body, undefined, 2)}\n`);
   if (status !== 200) throw new Failure(explainRefusal(body));
   if (form === 'json') return;
-  const { ops, impact } = body as PlannedOps;
+  const { ops, impact, notes } = body as PlannedOps;
   for (const op of ops) process.stdout.write(`${op.routingDomain ? `${op.routingDomain}: ` : ''}${op.text}\n`);
   const count = `${ops.length} ${ops.length === 1 ? 'operation' : 'operations'}`;
-  process.stdout.write(
-    verb === 'plan' ? (ops.length === 0 ? 'nothing to do\n' : `${count}, impact: ${impact}\n`) : `applied, ${count}\n`,
-  );
+  const planned = ops.length === 0 ? 'nothing to do' : `${count}, impact: ${impact}`;
+  process.stdout.write(verb === 'plan' ? `${planned}\n` : `applied, ${count}\n`);
+  for (const note of notes) process.stdout.write(`note: ${note}\n`);
 }
 
 program
@@ -101,15 +102,6 @@ program
     if (status !== 200) throw new Failure((body as { message?: string }).message ?? `the gateway answered ${status}`);
     const rows = body as readonly Row[];
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(rows, undefined, 2)}\n` : formatTable(rows));
-  });
-
-program
-  .command('running')
-  .description('prints the configuration file in force')
-  .action(async () => {
-    const { status, body } = await call('GET', '/v1/running');
-    if (status !== 200) throw new Failure('the gateway has no configuration yet');
-    process.stdout.write((body as { text: string }).text);
   });
 
 try {

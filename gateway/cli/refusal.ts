@@ -7,13 +7,15 @@ export function explainRefusal(body: unknown): string {
   switch (refusal.code) {
     case 'CONFIG':
       return ((refusal as { errors: readonly ConfigError[] }).errors ?? []).map(formatConfigError).join('\n');
-    case 'FAILED':
+    case 'FAILED': {
+      const failed = refusal as Extract<Refusal, { code: 'FAILED' }>;
       return [
-        'the system refused part of it; everything was put back:',
-        ...((refusal as Extract<Refusal, { code: 'FAILED' }>).failures ?? []).map(
-          (f) => `  ${f.routingDomain ? `${f.routingDomain}: ` : ''}${f.op}: ${f.error}`,
-        ),
+        failed.restored
+          ? 'part of it failed; the former configuration is in force again:'
+          : 'part of it failed, and the former configuration is not (all) in force: look at `hnvgw show` and apply a file again:',
+        ...(failed.failures ?? []).map((f) => `  ${f.routingDomain ? `${f.routingDomain}: ` : ''}${f.op}: ${f.error}`),
       ].join('\n');
+    }
     default:
       return refusal.message ?? 'the gateway refused without a reason';
   }

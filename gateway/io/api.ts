@@ -5,11 +5,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import fastify, { type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { describeOp, worstImpact } from '../../compartments/plan.ts';
-import type { Op } from '../../compartments/resource.ts';
 import type { Result } from '../../lib/result.ts';
-import type { Gateway, Refusal } from '../gateway.ts';
+import type { Change, Gateway, Refusal } from '../gateway.ts';
 import type { Readings } from '../show/readings.ts';
 import { NOUNS, show } from '../show/show.ts';
 
@@ -21,7 +21,8 @@ const Source = z.strictObject({
   text: z.string(),
 });
 
-const opRows = (gateway: Gateway, ops: readonly Op[]) => ({
+const changeRows = (gateway: Gateway, { ops, notes }: Change) => ({
+  notes,
   impact: worstImpact(ops),
   ops: ops.map((o) => ({
     verb: o.verb,
@@ -34,12 +35,22 @@ const opRows = (gateway: Gateway, ops: readonly Op[]) => ({
 });
 
 /** Starts to listen; the returned instance's `close()` ends it. A socket left by a dead process is taken over. */
-export async function serveApi(socket: string, gateway: Gateway, readings: Readings): Promise<FastifyInstance> {
+export async function serveApi(
+  socket: string,
+  gateway: Gateway,
+  readings: Readings,
+  log: Logger,
+): Promise<FastifyInstance> {
   const app = fastify({ bodyLimit: BODY_LIMIT });
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error({ err: error, url: request.url }, 'a request failed');
+    return reply.code(status).send({ code: 'ERROR', message: error.message });
+  });
 
-  const answer = (result: Result<readonly Op[], Refusal>) =>
+  const answer = (result: Result<Change, Refusal>) =>
     result.ok
-      ? { status: 200, body: opRows(gateway, result.value) }
+      ? { status: 200, body: changeRows(gateway, result.value) }
       : { status: result.error.code === 'CONFIG' ? 422 : 500, body: result.error };
 
   for (const verb of ['plan', 'apply'] as const)
@@ -49,10 +60,6 @@ export async function serveApi(socket: string, gateway: Gateway, readings: Readi
       const { status, body } = answer(await gateway[verb](source.data));
       return reply.code(status).send(body);
     });
-
-  app.get('/v1/running', async (_request, reply) =>
-    gateway.running ? gateway.running.source : reply.code(409).send({ code: 'NOT_CONFIGURED' }),
-  );
 
   app.get<{ Params: { noun: string }; Querystring: { routingDomain?: string } }>(
     '/v1/show/:noun',

@@ -33,6 +33,8 @@ export class Charon implements Tunnels {
   readonly #monitor: TunnelMonitor;
   readonly #hand: CharonHand;
   #answers = false;
+  /** charon has told, since this process started, which tunnels are up. */
+  #known = false;
   #firstAnswer: () => void = () => undefined;
   /** Settles when charon has answered for the first time. */
   readonly ready: Promise<void>;
@@ -73,11 +75,18 @@ export class Charon implements Tunnels {
     return this.#answers ? [this.#hand] : [];
   }
 
-  loaded(running: Running): void {
-    if (this.#answers) this.#monitor.setInterfaces(watched(running));
+  expect(running: Running): void {
+    this.#monitor.expect(watched(running));
   }
 
-  up(): ReadonlySet<string> {
+  loaded(running: Running): void {
+    if (!this.#answers) return;
+    this.#monitor.setInterfaces(watched(running));
+    this.#known = true;
+  }
+
+  up(): ReadonlySet<string> | undefined {
+    if (!this.#known) return undefined;
     return new Set(
       [...this.#monitor.states()].filter(([, s]) => s.connectionState === 'Connected').map(([name]) => name),
     );

@@ -4,24 +4,24 @@ import { DEFAULT_SLOT } from '../../compartments/numbers.ts';
 import type { Scope } from '../../compartments/reconcile.ts';
 import type { AnyResource } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
-import { decodeDropKey, decodeDrops, ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
+import { ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
 import { gatewayDomains, type Link, overlayLink, overlayResources } from '../../encap/overlay.ts';
+import type { Entries } from '../../encap/show.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
 import { openPinned, type Pinned } from '../../kernel/pinned.ts';
 import type { Running } from '../running.ts';
-import type { DropReading } from '../show/readings.ts';
 
 export class DataPlane {
   readonly #pinned: Pinned;
   readonly #namespaces = new Namespaces();
-  readonly entries: EntryHand;
+  readonly hand: EntryHand;
 
   /** Throws when the kernel refuses the object (the verifier's words are in the message) or pinned maps have another layout. */
   constructor(objectFile: string, pinDirectory: string) {
     this.#pinned = openPinned(objectFile, pinDirectory, PINNED_MAPS);
     const entryMaps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
-    this.entries = new EntryHand(entryMaps, slotOfEntry);
+    this.hand = new EntryHand(entryMaps, slotOfEntry);
   }
 
   get programs(): Pinned['programs'] {
@@ -43,15 +43,18 @@ export class DataPlane {
     return scope === 'all' ? all : all.filter((r) => r.slot === scope);
   }
 
-  /** Counters of dropped packets, summed over the CPUs. */
-  drops(): readonly DropReading[] {
-    const readings: DropReading[] = [];
-    for (const batch of this.#pinned.maps.get('drops')!.batches())
-      for (const [key, value] of batch) {
-        const { rdid, reason } = decodeDropKey(key);
-        readings.push({ slot: rdid, reason, ...decodeDrops(value) });
-      }
-    return readings;
+  /** What a map holds now; of `drops` the values of all CPUs. */
+  *entries(map: 'records' | 'drops'): Entries {
+    for (const batch of this.#pinned.maps.get(map)!.batches()) yield* batch;
+  }
+
+  device(index: number): string {
+    return this.#namespaces.link('', index)?.name ?? String(index);
+  }
+
+  /** Of a device that exists, bytes. */
+  mtu(device: string): number | undefined {
+    return this.#link(device)?.mtu;
   }
 
   #link(device: string): Link | undefined {

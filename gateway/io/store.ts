@@ -67,20 +67,24 @@ export class FileStore implements Store {
     replaceFile(path.join(this.#directory, 'slots.json'), `${JSON.stringify(table, undefined, 1)}\n`);
   }
 
+  /** Makes this the configuration to start with from now on. */
   saveRunning(source: Source): void {
     const saved: Saved = { source, bootHash: hashOf(readIfThere(this.#bootFile) ?? '') };
-    replaceFile(path.join(this.#directory, 'running.json'), `${JSON.stringify(saved)}\n`);
+    const text = `${JSON.stringify(saved)}\n`;
+    const file = path.join(this.#directory, 'running.json');
+    if (readIfThere(file) !== text) replaceFile(file, text);
   }
 
   /**
-   * The configuration to start with: the last applied one, unless the boot file was changed since; then the boot file is the
-   * operator's newer word.
+   * The configurations to start with, the first that loads: the last one that was in force, unless the boot file was changed
+   * since; then the boot file is the operator's newer word, and the last one what there is when that word is wrong.
    */
-  bootSource(): Source | undefined {
+  bootSources(): readonly Source[] {
     const boot = readIfThere(this.#bootFile);
     const text = readIfThere(path.join(this.#directory, 'running.json'));
     const saved = text === undefined ? undefined : (JSON.parse(text) as Saved);
-    if (saved && (boot === undefined || saved.bootHash === hashOf(boot))) return saved.source;
-    return boot === undefined ? undefined : { file: path.resolve(this.#bootFile), text: boot };
+    const file = boot === undefined ? [] : [{ file: path.resolve(this.#bootFile), text: boot }];
+    if (!saved) return file;
+    return saved.bootHash === hashOf(boot ?? '') ? [saved.source] : [...file, saved.source];
   }
 }

@@ -1,14 +1,7 @@
 /** What `show` needs read from the system; rows are then made from it by pure functions. */
-import type { Slot } from '../../compartments/numbers.ts';
 import type { Netns } from '../../compartments/resource.ts';
+import type { Entries } from '../../encap/show.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
-
-export interface DropReading {
-  readonly slot: Slot; // 0 = of no known routing domain
-  readonly reason: number;
-  readonly packets: number;
-  readonly bytes: number;
-}
 
 /** An S2S interface as its life cycle sees it. */
 export interface TunnelReading {
@@ -20,6 +13,9 @@ export interface TunnelReading {
 export interface Readings {
   /** Undefined when the namespace is not there. */
   netns(netns: Netns): NetnsView | undefined;
-  drops(): readonly DropReading[];
+  /** What a map of the data plane holds. */
+  entries(map: 'records' | 'drops'): Entries;
+  /** Name of a link of the default compartment. */
+  device(index: number): string;
   tunnel(name: string): TunnelReading | undefined;
 }

@@ -7,9 +7,9 @@ import { GUARD_METRIC } from '../../compartments/desired.ts';
 import { DEFAULT_SLOT, FIRST_SLOT, netnsOf, type Slot } from '../../compartments/numbers.ts';
 import { type Netns, PROTOCOL } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
+import { dropRows, type Names, recordRows } from '../../encap/show.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
 import { prefixFamily } from '../../lib/prefix.ts';
-import { PACKET_REASONS, reasonName } from '../../lib/reason.ts';
 import type { Row } from '../../lib/table.ts';
 import { namesOf, type Running } from '../running.ts';
 import type { Readings } from './readings.ts';
@@ -31,12 +31,13 @@ function places(running: Running): readonly Place[] {
   return [DEFAULT_PLACE, ...tenants.sort((a, b) => a.slot - b.slot)];
 }
 
-const compartments = (place: Place): readonly Row[] => [
+const compartments = (place: Place, _running: Running, read: Readings): readonly Row[] => [
   {
     CompartmentId: place.slot,
     CompartmentDescription: place.compartment?.routingDomain ?? 'Default Compartment',
     CompartmentGuid: place.compartment?.routingDomainId ?? '',
     Namespace: place.netns,
+    Status: read.netns(place.netns) ? 'Available' : 'Missing',
   },
 ];
 
@@ -129,42 +130,22 @@ const s2s = (place: Place, _running: Running, read: Readings): readonly Row[] =>
     };
   });
 
-const records = (place: Place): readonly Row[] =>
-  (place.compartment?.lookupRecords ?? []).map((r) => ({
-    RoutingDomain: place.routingDomain,
-    CustomerAddress: r.customerAddress,
-    MACAddress: r.mac,
-    VirtualSubnetID: r.vsid,
-    ProviderAddress: r.providerAddress,
-    Rule: r.rule,
-    Type: r.type,
-  }));
-
-/** Counted by the data plane per routing domain; rdid 0 holds what came from nobody known. */
-function drops(running: Running, read: Readings, routingDomain: string | undefined): readonly Row[] {
-  const names = namesOf(running);
-  return read
-    .drops()
-    .map((d) => ({
-      ...d,
-      routingDomain: d.slot < FIRST_SLOT ? '' : (names.get(d.slot) ?? `compartment ${d.slot}`),
-    }))
-    .filter((d) => d.packets > 0 && (routingDomain === undefined || d.routingDomain === routingDomain))
-    .sort((a, b) => a.slot - b.slot || a.reason - b.reason)
-    .map((d) => ({
-      RoutingDomain: d.routingDomain,
-      Number: d.reason,
-      Reason: reasonName(d.reason),
-      Packets: d.packets,
-      Bytes: d.bytes,
-      Meaning: PACKET_REASONS.find((r) => r.number === d.reason)?.meaning ?? '',
-    }));
+/** Rows of what the data plane holds of all tenants, which carry the routing domain's name. */
+function dataPlane(noun: 'records' | 'drops', running: Running, read: Readings): readonly Row[] {
+  const domains = namesOf(running);
+  const names: Names = {
+    routingDomain: (slot) => (slot < FIRST_SLOT ? '' : (domains.get(slot) ?? `compartment ${slot}`)),
+    device: (index) => read.device(index),
+  };
+  return noun === 'records'
+    ? recordRows(read.entries('records'), names)
+    : dropRows(read.entries('drops'), names).filter((r) => r.Packets !== 0);
 }
 
 type PerPlace = (place: Place, running: Running, read: Readings) => readonly Row[];
-const PER_PLACE: Readonly<Record<string, PerPlace>> = { compartments, interfaces, routes, neighbours, s2s, records };
+const PER_PLACE: Readonly<Record<string, PerPlace>> = { compartments, interfaces, routes, neighbours, s2s };
 
-export const NOUNS: readonly string[] = [...Object.keys(PER_PLACE), 'drops'];
+export const NOUNS: readonly string[] = [...Object.keys(PER_PLACE), 'records', 'drops'];
 
 /** Rows of a noun; `routingDomain` narrows to one tenant. undefined = no such routing domain. Throws on an unknown noun. */
 export function show(
@@ -175,7 +156,10 @@ export function show(
 ): readonly Row[] | undefined {
   const chosen = places(running).filter((p) => routingDomain === undefined || p.routingDomain === routingDomain);
   if (chosen.length === 0) return undefined;
-  if (noun === 'drops') return drops(running, read, routingDomain);
+  if (noun === 'records' || noun === 'drops')
+    return dataPlane(noun, running, read).filter(
+      (r) => routingDomain === undefined || r.RoutingDomain === routingDomain,
+    );
   const rows = Object.hasOwn(PER_PLACE, noun) ? PER_PLACE[noun] : undefined;
   if (!rows) throw new RangeError(`no noun ${noun}`);
   return chosen.flatMap((p) => rows(p, running, read));

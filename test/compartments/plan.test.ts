@@ -108,6 +108,24 @@ describe('plan', () => {
     );
   });
 
+  it('replaces connections apart: over all compartments the old is gone before anything new is loaded', () => {
+    const connection = (name: string, slot: number, digest: string): AnyResource => ({
+      kind: 'connection',
+      key: name,
+      slot,
+      spec: { digest },
+    });
+    const ops = plan(
+      [connection('IfCe1', 2, 'b'), connection('IfWe1', 3, 'a')],
+      [connection('IfCe1', 2, 'a'), connection('IfWe1', 3, 'b')],
+    );
+    assert.deepEqual(
+      ops.map((o) => `${o.verb} ${o.resource.key} ${(o.resource.spec as { digest: string }).digest}`),
+      ['delete IfCe1 a', 'delete IfWe1 b', 'create IfCe1 b', 'create IfWe1 a'],
+    );
+    assert.equal(worstImpact(ops), 'session');
+  });
+
   it('sets a port up with its program before addresses and entries, and changes programs once the entries are there', () => {
     const filter = (tag: string): AnyResource => ({
       kind: 'filter',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { observe, reconcile } from '../../compartments/reconcile.ts';
+import { observe, reconcile, withdraw } from '../../compartments/reconcile.ts';
 import type { AnyResource, Hand, Op } from '../../compartments/resource.ts';
 
 const entry = (slot: number, key: string, value = '00'): AnyResource => ({
@@ -45,6 +45,13 @@ describe('reconcile', () => {
     const hand = new MapHand([entry(2, 'old'), entry(3, 'old')]);
     await reconcile([hand], 2, () => []);
     assert.deepEqual([...hand.state.keys()], ['records 3old']);
+  });
+
+  it('withdraw carries out the deletes alone', async () => {
+    const hand = new MapHand([entry(2, 'old'), entry(3, 'stays')]);
+    const outcome = await withdraw([hand], 'all', () => [entry(2, 'new'), entry(3, 'stays')]);
+    assert.deepEqual([...hand.state.keys()], ['records 3stays']);
+    assert.ok(outcome.settled);
   });
 
   it('asks for desired again after each reading', async () => {

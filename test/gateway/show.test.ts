@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { GUARD_METRIC } from '../../compartments/desired.ts';
 import { PROTOCOL } from '../../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS } from '../../compartments/slots.ts';
+import { encodeDropKey } from '../../encap/abi.ts';
 import type { Running } from '../../gateway/running.ts';
 import type { Readings } from '../../gateway/show/readings.ts';
 import { NOUNS, show } from '../../gateway/show/show.ts';
@@ -39,6 +40,13 @@ const counters = {
   rxDropped: 0n,
   txDropped: 0n,
 };
+/** struct hnv_drops of two CPUs. */
+function drops(packets: bigint, bytes: bigint): Uint8Array {
+  const b = Buffer.alloc(32);
+  b.writeBigUInt64LE(packets, 0);
+  b.writeBigUInt64LE(bytes, 8);
+  return b;
+}
 const readings: Readings = {
   netns: (netns) => {
     const device = internal[netns];
@@ -59,24 +67,28 @@ const readings: Readings = {
       neighbours: [],
     };
   },
-  drops: () => [
-    { slot: 3, reason: 4, packets: 7, bytes: 700 },
-    { slot: 0, reason: 12, packets: 1, bytes: 60 },
-    { slot: 2, reason: 7, packets: 0, bytes: 0 },
-  ],
+  entries: (map) =>
+    map === 'records'
+      ? []
+      : [
+          [encodeDropKey(3, 4), drops(7n, 700n)],
+          [encodeDropKey(0, 12), drops(1n, 60n)],
+          [encodeDropKey(2, 7), drops(0n, 0n)],
+        ],
+  device: String,
   tunnel: (name) =>
     name === 'IfCe1' ? { connectionState: 'Connected', lastError: '', unreachabilityReasons: [] } : undefined,
 };
 const rows = (noun: string, routingDomain?: string) => show(noun, running, readings, routingDomain)!;
 
 describe('show', () => {
-  it('compartments: the default one and the tenants by slot', () => {
+  it('compartments: the default one and the tenants by slot, with whether they are there', () => {
     assert.deepEqual(
-      rows('compartments').map((r) => [r.CompartmentId, r.CompartmentDescription, r.Namespace]),
+      rows('compartments').map((r) => [r.CompartmentId, r.CompartmentDescription, r.Namespace, r.Status]),
       [
-        [1, 'Default Compartment', ''],
-        [2, 'Contoso', 'c2'],
-        [3, 'Woodgrove', 'c3'],
+        [1, 'Default Compartment', '', 'Missing'],
+        [2, 'Contoso', 'c2', 'Available'],
+        [3, 'Woodgrove', 'c3', 'Available'],
       ],
     );
   });

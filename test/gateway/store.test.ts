@@ -15,13 +15,17 @@ describe('what the gateway keeps on disk', () => {
   const open = () => new FileStore(path.join(folder, 'state'), boot);
 
   it('starts from the boot file, then from what was applied, and again from the boot file when that changes', () => {
-    assert.equal(open().bootSource(), undefined);
+    assert.deepEqual(open().bootSources(), []);
     fs.writeFileSync(boot, 'Gateway: one');
-    assert.deepEqual(open().bootSource(), { file: boot, text: 'Gateway: one' });
-    open().saveRunning({ file: '/root/new.yaml', text: 'Gateway: two' });
-    assert.deepEqual(open().bootSource(), { file: '/root/new.yaml', text: 'Gateway: two' });
+    assert.deepEqual(open().bootSources(), [{ file: boot, text: 'Gateway: one' }]);
+    const applied = { file: '/root/new.yaml', text: 'Gateway: two' };
+    open().saveRunning(applied);
+    assert.deepEqual(open().bootSources(), [applied]);
     fs.writeFileSync(boot, 'Gateway: three');
-    assert.deepEqual(open().bootSource(), { file: boot, text: 'Gateway: three' });
+    // The former one is what there is when the newer word is wrong.
+    assert.deepEqual(open().bootSources(), [{ file: boot, text: 'Gateway: three' }, applied]);
+    fs.rmSync(boot);
+    assert.deepEqual(open().bootSources(), [applied]);
   });
 
   it('keeps slots and the digest key over restarts, readable by root alone', () => {

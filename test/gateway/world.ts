@@ -54,9 +54,13 @@ export class MapHand implements Hand {
   fails: (op: Op) => boolean = () => false;
 
   blind = false;
+  onBlind: () => void = () => undefined;
 
   async observe(slot: number | 'all'): Promise<readonly AnyResource[]> {
-    if (this.blind) throw new Error('the hand is blind');
+    if (this.blind) {
+      this.onBlind();
+      throw new Error('the hand is blind');
+    }
     return [...this.state.values()].filter((r) => slot === 'all' || r.slot === slot);
   }
   async execute(op: Op): Promise<void> {
