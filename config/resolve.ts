@@ -107,7 +107,8 @@ const s2sInterface = (t: GatewayDomain['VpnS2SInterface'][number], sharedSecret:
   subnets: [...t.IPv4Subnet, ...t.IPv6Subnet],
   persistent: t.Persistent,
   retryIntervalSeconds: t.RetryIntervalSeconds,
-  numberOfTries: t.NumberOfTries,
+  // Counts the dials that somebody asked for; nobody can ask in this version.
+  numberOfTries: 0,
   networkOutageTimeSeconds: t.NetworkOutageTimeSeconds,
   saLifeTimeSeconds: t.SALifeTimeSeconds,
   mmSaLifeTimeSeconds: t.MMSALifeTimeSeconds,

@@ -15,9 +15,9 @@ export const netAdapter = section(
     Role: field(
       {
         description:
-          '`External`: towards sites and internet. `Provider`: carries the overlay. `Management`: only reaches this machine. `Forwarding`: the physical network of a tenant.',
+          '`External`: towards sites and internet. `Provider`: carries the overlay. `Management`: only reaches this machine.',
       },
-      oneOf(['External', 'Provider', 'Management', 'Forwarding']),
+      oneOf(['External', 'Provider', 'Management'], ['Forwarding']),
     ),
     IPAddress: field(
       {

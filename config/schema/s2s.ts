@@ -32,6 +32,7 @@ export const vpnS2SInterface = section(
     title: 'VpnS2SInterface',
     description: 'A site-to-site tunnel of the routing domain: IKEv2 with a pre-shared key.',
     notServed: [
+      'NumberOfTries',
       'AuthenticationTransformConstants',
       'AutoConnectEnabled',
       'Certificate',
@@ -123,13 +124,10 @@ export const vpnS2SInterface = section(
     ),
     Persistent: field(
       {
-        description: 'true: the gateway dials the site and keeps the tunnel up. false: it waits for the site to dial.',
+        description:
+          'true: the gateway dials the site, for as long as it takes, and keeps the tunnel up. false: it waits for the site to dial.',
       },
       boolean().default(false),
-    ),
-    NumberOfTries: field(
-      { description: 'Dial attempts before the interface rests; 0 = for ever.' },
-      integer(0, 4_294_967_295).default(3),
     ),
     RetryIntervalSeconds: field(
       { description: 'Pause between attempts.', unit: 's', aliases: ['RetryIntervalSec'] },

@@ -66,7 +66,7 @@ describe('example files', () => {
       subnets: [{ prefix: '10.1.0.0/24', metric: 100 }],
       persistent: false,
       retryIntervalSeconds: 60,
-      numberOfTries: 3,
+      numberOfTries: 0,
       networkOutageTimeSeconds: 15,
       saLifeTimeSeconds: 3600,
       mmSaLifeTimeSeconds: 28800,

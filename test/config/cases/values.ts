@@ -13,7 +13,7 @@ export const VALUES: readonly Case[] = [
     what: 'an unknown key that resembles nothing',
     text: f('Persistent:', 'Colour:'),
     errors: [
-      '60:9: RoutingDomain[Woodgrove].VpnS2SInterface[IfWe2].Colour: the key "Colour" is not known here: the keys here are Name, Protocol, Destination, SourceIpAddress, AdminStatus, AuthenticationMethod, SharedSecret, IPv4Subnet, IPv6Subnet, Persistent, NumberOfTries, RetryIntervalSeconds, NetworkOutageTimeSeconds, SALifeTimeSeconds, MMSALifeTimeSeconds',
+      '60:9: RoutingDomain[Woodgrove].VpnS2SInterface[IfWe2].Colour: the key "Colour" is not known here: the keys here are Name, Protocol, Destination, SourceIpAddress, AdminStatus, AuthenticationMethod, SharedSecret, IPv4Subnet, IPv6Subnet, Persistent, RetryIntervalSeconds, NetworkOutageTimeSeconds, SALifeTimeSeconds, MMSALifeTimeSeconds',
     ],
   },
   {
@@ -171,7 +171,14 @@ export const VALUES: readonly Case[] = [
     what: 'a role that does not exist',
     text: f('Role: Provider', 'Role: Internal'),
     errors: [
-      '7:49: NetAdapter[NIC1].Role: "Internal" is not External, Provider, Management or Forwarding: write External, Provider, Management or Forwarding',
+      '7:49: NetAdapter[NIC1].Role: "Internal" is not External, Provider or Management: write External, Provider or Management',
+    ],
+  },
+  {
+    what: 'a role of a later version',
+    text: f('Role: Provider', 'Role: Forwarding'),
+    errors: [
+      '7:49: NetAdapter[NIC1].Role: "Forwarding" is not served by this version: write External, Provider or Management',
     ],
   },
   {
