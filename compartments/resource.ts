@@ -2,7 +2,7 @@
  * Concepts 2 and 3. A resource is one thing that must exist outside this process: kind, key, plain spec. An op is what makes
  * reality agree. Resources are read back from the kernel and from charon; only those that bear our mark are ever touched.
  *
- * Our marks: namespaces `c<slot>`; links with the alias MARK; addresses, routes and neighbours with protocol PROTOCOL; eBPF
+ * Our marks: namespaces `c<slot>` whose loopback device has the alias MARK; links with that alias; addresses, routes and neighbours with protocol PROTOCOL; eBPF
  * maps and programs under our pin directory; charon connections whose secret's id ends in `@<digest>`.
  */
 import type { Address, Mac } from '../lib/address.ts';

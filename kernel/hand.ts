@@ -13,7 +13,7 @@ import { Namespaces, type NamespacesOptions } from './namespaces.ts';
 import { netnsList } from './netns.ts';
 import { ensureAddress, readAddresses, removeAddress } from './resources/address.ts';
 import { ensureFilter, type Programs, readFilters, removeFilter, slotOfDevice } from './resources/filter.ts';
-import { ensureNetns, removeNetns } from './resources/netns.ts';
+import { ensureNetns, isOurNetns, removeNetns } from './resources/netns.ts';
 import { ensureNic, type NicInUse, readNics } from './resources/nic.ts';
 import { ensureRoute, readRoutes, removeRoute } from './resources/route.ts';
 import { ensureSysctl, readSysctls } from './resources/sysctl.ts';
@@ -158,6 +158,10 @@ export class KernelHand implements Hand {
   #readTenant(slot: Slot, netns: Netns): AnyResource[] {
     const namespaces = this.#namespaces;
     const links = namespaces.netlink(netns).dump(RTM_GETLINK, dumpLinks(false), parseLink);
+    if (!isOurNetns(links)) {
+      namespaces.close(netns); // what is somebody else's is not kept alive by us
+      return [];
+    }
     const pairs = vethPorts(namespaces, links);
     return [
       { kind: 'netns', key: netns, slot, spec: {} },
