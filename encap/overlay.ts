@@ -285,8 +285,11 @@ function domainResources(input: OverlayInput, d: OverlayDomain): readonly AnyRes
   }
   const vsids = [...new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid))];
   return [
-    // Only our own links lead back to a tenant by their name; a VM's device belongs to the host.
-    ...ports.map(({ port }) => filter(input, port.device, PROGRAMS.port, port.gateway ? d.slot : DEFAULT_SLOT)),
+    // Only our own links lead back to a tenant by their name; a VM's device belongs to the host. Ours get their program as soon
+    // as they are made, and are up only with it; a VM's device may be away.
+    ...d.ports
+      .filter((port) => port.gateway || input.link(port.device))
+      .map((port) => filter(input, port.device, PROGRAMS.port, port.gateway ? d.slot : DEFAULT_SLOT)),
     ...ports.map(({ port, link }) => portEntry(d, port, link)),
     ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
     ...[...records].map(([address, location]) =>

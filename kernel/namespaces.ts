@@ -59,11 +59,16 @@ export class Namespaces {
     }
   }
 
-  /** Index of a device that a resource names. Throws with the name when there is none. */
-  index(netns: Netns, device: string): number {
+  /** A device that a resource names. Throws with the name when there is none. */
+  existing(netns: Netns, device: string): Link {
     const link = this.link(netns, device);
     if (!link) throw new Error(`ENODEV: there is no device ${device}${netns && ` in ${netns}`}`);
-    return link.index;
+    return link;
+  }
+
+  /** Its index. */
+  index(netns: Netns, device: string): number {
+    return this.existing(netns, device).index;
   }
 
   /** Must come before a namespace is deleted: an open socket keeps it, and every link in it, alive. */

@@ -1,6 +1,7 @@
 /**
- * Resource `veth`: the pair that joins the default compartment (`port`) and a tenant's (`name`). Both ends bear our mark and
- * are up; a pair of which that is not true is not reported, so that the plan makes it whole.
+ * Resource `veth`: the pair that joins the default compartment (`port`) and a tenant's (`name`). Both ends bear our mark and the
+ * tenant's is up; a pair of which that is not true is not reported, so that the plan makes it whole. The port is made down: its
+ * filter sets it up.
  */
 import type { Slot } from '../../compartments/numbers.ts';
 import { slotOfPort } from '../../compartments/numbers.ts';
@@ -19,7 +20,7 @@ export function vethPorts(namespaces: Namespaces, links: readonly Link[]): { por
   });
 }
 
-const whole = (port: Link, inside: Link): boolean => port.up && inside.up && inside.alias === MARK;
+const whole = (inside: Link): boolean => inside.up && inside.alias === MARK;
 
 export const readVeths = (
   pairs: readonly { readonly port: Link; readonly inside: Link }[],
@@ -27,7 +28,7 @@ export const readVeths = (
   slot: Slot,
 ): Resource<'veth'>[] =>
   pairs
-    .filter(({ port, inside }) => whole(port, inside) && inside.mac !== undefined)
+    .filter(({ inside }) => whole(inside) && inside.mac !== undefined)
     .map(({ port, inside }) => ({
       kind: 'veth',
       key: port.name,
@@ -57,7 +58,7 @@ function create(namespaces: Namespaces, spec: Specs['veth']): void {
     { name: spec.name, mtu: spec.mtu, mac: spec.mac, netnsFd: namespaces.fd(spec.netns) },
   );
   disableAddressGeneration(batch, spec.port);
-  setLink(batch, spec.port, { alias: MARK, up: true });
+  setLink(batch, spec.port, { alias: MARK });
   const [error] = home.attempt(batch);
   if (error) {
     if (error.index > 0) home.attempt(deleteLink(new Batch(), spec.port));
@@ -67,7 +68,7 @@ function create(namespaces: Namespaces, spec: Specs['veth']): void {
 }
 
 function makeWhole(namespaces: Namespaces, port: Link, inside: Link, spec: Specs['veth']): void {
-  namespaces.netlink('').run(setLink(new Batch(), port.index, { mtu: spec.mtu, up: true }));
+  namespaces.netlink('').run(setLink(new Batch(), port.index, { mtu: spec.mtu }));
   const change = {
     up: true,
     alias: MARK,

@@ -83,6 +83,12 @@ describe('encap/overlay', () => {
       false,
     );
     assert.equal(entries(noPort, 'ports').length, 3);
+    const noGateway = overlayResources(without('gw'));
+    assert.ok(
+      noGateway.some((r) => r.key === 'gw ingress'),
+      'a port of ours gets its program in the moment in which it is made',
+    );
+    assert.equal(entries(noGateway, 'ports').length, 3);
     const noWire = overlayResources(without('nic'));
     assert.equal(record(without('nic'), 2, '10.0.0.11'), undefined);
     assert.ok(record(without('nic'), 2, '10.0.0.10'));

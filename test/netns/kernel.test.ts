@@ -148,6 +148,22 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
     assert.deepEqual(found, []);
   });
 
+  const isUp = (port: string) => / state UP|,UP/.test(world.sh(home, `ip -o link show ${port}`));
+
+  it('keeps a port down while its program is not on it', async () => {
+    const [netns, veth] = ['netns', 'veth'].map((kind) => desired().find((r) => r.kind === kind && r.slot === 2)!);
+    const program = filterOn('p2-0', 2, 'ingress', 'sample_pass');
+    for (const resource of [netns!, veth!]) await hand.execute({ verb: 'create', resource, impact: 'none' });
+    assert.equal(isUp('p2-0'), false);
+    const left = (await ops(desired(), 2)).filter((o) => o.resource.slot === 2).map((o) => o.resource.kind);
+    assert.ok(!left.includes('veth') && left.includes('filter'), left.join());
+    await hand.execute({ verb: 'create', resource: program, impact: 'none' });
+    assert.equal(isUp('p2-0'), true);
+    await hand.execute({ verb: 'delete', resource: program, impact: 'none' });
+    assert.equal(isUp('p2-0'), false);
+    await hand.execute({ verb: 'delete', resource: netns!, impact: 'none' });
+  });
+
   it('reads back exactly what it made', async () => {
     await settle(desired());
     for (const slot of [DEFAULT_SLOT, 2, 3])
@@ -219,9 +235,11 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
   it('notices what others changed or took away, and repairs it', async () => {
     inside('c2', 'ip link set If1 down; ip addr flush dev If1; ip link set If1 mtu 1300');
     world.sh(home, 'ip link set p3-0 down; tc filter del dev p3-0 egress');
+    world.sh(home, 'ip link set p2-0 down');
     assert.notDeepEqual(await ops(desired()), []);
     for (let pass = 0; pass < 3; pass++) await carryOut(await ops(desired()));
     assert.deepEqual((await ops(desired())).map(describeOp), []);
+    assert.ok(isUp('p2-0') && isUp('p3-0'));
   });
 
   it('sees the other maps of a program that was loaded over other maps', async () => {
@@ -278,8 +296,16 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
     world.sh(home, "tc filter add dev far ingress pref 1 handle 1 bpf da bytecode '1,6 0 0 4294967295,'");
     const stranger = path.join(directory, 'stranger');
     inside('c2', `touch ${stranger}; unshare -n sh -c 'mount --bind /proc/self/ns/net ${stranger}'`);
+    const namesake = path.join(directory, 'c9');
+    inside(
+      'c2',
+      `touch ${namesake}; unshare -n sh -c 'ip link add If1 type veth; mount --bind /proc/self/ns/net ${namesake}'`,
+    );
     assert.deepEqual((await ops(desired())).map(describeOp), []);
 
+    const c9: AnyResource = { kind: 'netns', key: 'c9', slot: 9, spec: {} };
+    await assert.rejects(hand.execute({ verb: 'create', resource: c9, impact: 'none' }), /EEXIST: .*c9 .*not ours/);
+    await assert.rejects(hand.execute({ verb: 'delete', resource: c9, impact: 'none' }), /EPERM: .*c9 .*not ours/);
     const veth = desired().find((r) => r.key === 'p2-0' && r.kind === 'veth')!;
     const theirs = { ...veth, key: 'p4-0', spec: { ...veth.spec, port: 'p4-0' } } as AnyResource;
     await assert.rejects(hand.execute({ verb: 'create', resource: theirs, impact: 'none' }), /p4-0 .*not ours/);
@@ -318,6 +344,7 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
     assert.deepEqual(found, []);
     assert.equal(fs.existsSync(`${directory}/c2`), false);
     assert.equal(fs.existsSync(`${directory}/stranger`), true);
+    assert.match(inside('c9', 'ip link'), /If1/);
     assert.match(world.sh(home, 'ip link; tc filter show dev far ingress'), /p4-0.*bytecode/s);
     assert.doesNotMatch(world.sh(home, 'ip addr show dev eth0'), /192\.168\.4\.33/);
   });
