@@ -137,7 +137,9 @@ interface Path {
 function pathTo(input: OverlayInput, destination: Address): Path | undefined {
   const through = (alias: string, nextHop: Address): Path | undefined => {
     const adapter = input.netAdapters.find((a) => a.interfaceAlias === alias);
-    const own = input.providerAddresses.find((p) => p.interfaceAlias === alias);
+    const addresses = input.providerAddresses.filter((p) => p.interfaceAlias === alias);
+    // Of several addresses of the NIC the one that the next hop is a neighbour of: the provider network may know no other there.
+    const own = addresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), nextHop)) ?? addresses[0];
     const link = adapter && input.link(adapter.device);
     return (
       own &&

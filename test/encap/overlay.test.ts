@@ -74,6 +74,22 @@ describe('encap/overlay', () => {
     assert.equal(record(INPUT, 2, '10.0.0.1')!.flags, LOCATION_ROUTER | LOCATION_ROUTED);
   });
 
+  it('sends from the provider address of the NIC whose subnet holds the destination or the next hop', () => {
+    const second = { interfaceAlias: 'NIC1', providerAddress: '172.20.0.11' as Address, prefixLength: 24 };
+    const [first] = INPUT.providerAddresses;
+    const [way] = INPUT.providerRoutes;
+    for (const providerAddresses of [
+      [second, first!],
+      [first!, second],
+    ]) {
+      const input = { ...INPUT, providerAddresses };
+      assert.equal(record(input, 2, '10.0.0.11')!.source, PA, 'on-link');
+      assert.equal(record(input, 2, '10.0.0.30')!.source, PA, 'by a provider route through 192.168.4.1');
+      const other = { ...input, providerRoutes: [{ ...way!, nextHop: '172.20.0.1' as Address }] };
+      assert.equal(record(other, 2, '10.0.0.30')!.source, second.providerAddress, 'by a route through 172.20.0.1');
+    }
+  });
+
   it('leaves out what needs a link that is not there, and nothing else', () => {
     const without = (device: string) => ({ ...INPUT, link: (d: string) => (d === device ? undefined : LINKS[d]) });
     const noPort = overlayResources(without('c-a'));
