@@ -104,6 +104,9 @@ int overlay_port(struct __sk_buff *skb)
 	location = routed ? route_packet(rdid, ip->daddr, &reason) : find_mac(port->vsid, eth->h_dest);
 	if (!location)
 		return drop(skb, rdid, reason);
+	/* The tenant is decided by the port alone: an entry that contradicts it never leads into another's network. */
+	if (location->rdid != rdid)
+		return drop(skb, rdid, HNV_NO_RECORD);
 	/* Back to where it came from: a switch never does that, and a router would only turn in a circle. */
 	if (location->port == ifindex)
 		return drop(skb, rdid, routed ? HNV_NO_ROUTE : HNV_NO_RECORD);
@@ -214,7 +217,7 @@ int overlay_wire(struct __sk_buff *skb)
 		return drop(skb, *rdid, HNV_NESTED);
 
 	location = find_mac(tunnel.vsid, inner_eth->h_dest);
-	if (!location || !location->port)
+	if (!location || !location->port || location->rdid != *rdid)
 		return drop(skb, *rdid, HNV_NOT_LOCAL);
 	if (!merge_congestion(ip, outer->ip.tos))
 		return drop(skb, *rdid, HNV_CONGESTION);
