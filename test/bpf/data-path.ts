@@ -56,6 +56,19 @@ export class DataPath {
     return { action: ret, frame: data, ...(drop && { drop: { reason: reasonName(drop.reason), slot: drop.rdid } }) };
   }
 
+  /** Runs `work` while one entry of a map is another. */
+  withEntry(map: string, key: Uint8Array, value: Uint8Array, work: () => void): void {
+    const entries = this.#object.map(map);
+    const former = entries.get(key);
+    entries.set(key, value);
+    try {
+      work();
+    } finally {
+      if (former) entries.set(key, former);
+      else entries.delete(key);
+    }
+  }
+
   async close(): Promise<void> {
     this.#object.close();
     fs.closeSync(this.#netns);

@@ -1,8 +1,20 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ROUTER_MAC } from '../../compartments/policy.ts';
+import {
+  encodeLocation,
+  encodeMacKey,
+  encodeRecordKey,
+  encodeRoute,
+  encodeRouteKey,
+  LOCATION_ROUTED,
+  type Location,
+  NO_ADDRESS,
+  ROUTE_VIA,
+} from '../../encap/abi.ts';
 import { decodeNvgre, encodeNvgre, type NvgreFrame } from '../../encap/nvgre.ts';
 import type { Address, Mac } from '../../lib/address.ts';
+import type { Prefix } from '../../lib/prefix.ts';
 import { PACKET_REASONS } from '../../lib/reason.ts';
 import { type Ipv4Frame, ipv4Frame } from '../netns/raw-frame.ts';
 import { cannotMakeNamespaces } from '../netns/world.ts';
@@ -189,6 +201,43 @@ describe('overlay.bpf.c', function () {
       assert.equal(macs, `${to}${ROUTER_MAC}`.replaceAll(':', ''));
       assert.deepEqual([decoded.value.vsid, decoded.value.destination, inner[22]], [vsid, pa, 63]);
     }
+  });
+
+  it('follows no entry that leads into another VM network, whatever map holds it', () => {
+    const woodgrove: Location = {
+      rdid: WOODGROVE.slot,
+      vsid: 6001,
+      port: index('w-a'),
+      uplink: 0,
+      flags: LOCATION_ROUTED,
+      mtu: 1500,
+      mac: mac('20:20:20:20:00:0a'),
+      destination: NO_ADDRESS,
+      source: NO_ADDRESS,
+      nextHop: NO_ADDRESS,
+    };
+    const dropped = (got: Run, reason: string) =>
+      assert.deepEqual([got.action, got.drop], [ACTION.drop, { reason, slot: CONTOSO.slot }]);
+    const local = mac('10:10:10:10:00:0a');
+    const peer = mac('10:10:10:10:00:0b');
+    const sent = { ...toRouter, destination: ip('10.0.0.11') };
+    const far = { ...toRouter, destination: ip('8.8.8.8') };
+    assert.equal(port('c-a', frame(sent)).action, ACTION.redirect);
+    assert.equal(port('c-a', frame(far)).action, ACTION.redirect);
+    path.withEntry('macs', encodeMacKey(5001, peer), encodeLocation(woodgrove), () =>
+      dropped(path.run('port', index('c-a'), frame()), 'NO_RECORD'),
+    );
+    path.withEntry('records', encodeRecordKey(CONTOSO.slot, sent.destination), encodeLocation(woodgrove), () =>
+      dropped(path.run('port', index('c-a'), frame(sent)), 'NO_RECORD'),
+    );
+    const via = { flags: ROUTE_VIA, vsid: 5002, router: NO_ADDRESS, via: woodgrove };
+    path.withEntry('routes', encodeRouteKey(CONTOSO.slot, '0.0.0.0/0' as Prefix), encodeRoute(via), () =>
+      dropped(path.run('port', index('c-a'), frame(far)), 'NO_RECORD'),
+    );
+    path.withEntry('macs', encodeMacKey(5001, local), encodeLocation(woodgrove), () =>
+      dropped(path.run('wire', index('nic'), outer()), 'NOT_LOCAL'),
+    );
+    assert.equal(wire(outer()).action, ACTION.redirect);
   });
 
   it('delivers between local ports without encapsulation', () => {
