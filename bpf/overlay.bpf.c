@@ -6,7 +6,7 @@
  * Not carried yet: IPv6, broadcast and multicast; they are dropped with their reason. Outer IP options are refused.
  *
  * overlay_port: tc ingress of a port's machine side, what a VM or a compartment sends. Never passes a frame to the stack.
- * overlay_wire: tc ingress of a provider NIC. Passes what is not GRE for one of our provider addresses.
+ * overlay_wire: tc ingress of a provider NIC. Passes what is not GRE for one of our provider addresses, or is of another VLAN.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -178,6 +178,11 @@ int overlay_wire(struct __sk_buff *skb)
 	struct iphdr *ip;
 	__u32 *rdid;
 
+	/* A priority tag (VLAN 0) is of this NIC and ends here; any other VLAN has its own device, or none. */
+	if (skb->vlan_present && !(skb->vlan_tci & VLAN_ID_MASK) && bpf_skb_vlan_pop(skb))
+		return TC_ACT_OK;
+	if (skb->vlan_present)
+		return TC_ACT_OK;
 	if (skb->protocol != bpf_htons(ETH_P_IP) || !have(skb, sizeof(*eth) + sizeof(*ip)))
 		return TC_ACT_OK;
 	eth = PACKET_START(skb);

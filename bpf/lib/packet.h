@@ -15,6 +15,7 @@
 #define PACKET_END(skb) ((void *)(long)(skb)->data_end)
 
 #define VXLAN_PORT 4789
+#define VLAN_ID_MASK 0x0fff
 #define FRAGMENT_MASK 0x3fff /* more fragments, offset */
 #define ECN_MASK 3
 #define ECN_ECT1 1

@@ -123,6 +123,35 @@ describe('overlay of two tenants with the same addresses', function () {
     await dropped('BAD_GRE', '', 'host1', () => fromStranger(plainGre));
   });
 
+  it('takes no NVGRE of a VLAN that the provider address is not in', async () => {
+    const tagged = (vlan: number): Uint8Array => {
+      // An echo reply that nobody asked for: it arrives and has no answer.
+      const reply = frame(c11, {
+        to: macOf(c10),
+        destination: address('10.0.0.10'),
+        protocol: 1,
+        payload: Buffer.from('0000ffff00000000', 'hex'),
+      });
+      const bytes = Buffer.from(nvgre({ inner: reply }));
+      return Buffer.concat([bytes.subarray(0, 12), Buffer.from([0x81, 0, vlan >> 8, vlan & 0xff]), bytes.subarray(12)]);
+    };
+    const counted = () => JSON.stringify(fab.show('host1', 'drops'));
+    const received = VMS.map(rxPackets);
+    const drops = counted();
+    fromStranger(tagged(100));
+    // Frames of one wire keep their order, so once the harmless one has arrived the other has not.
+    const capture = await world.capture(fab.ns[vmName(c10)]!, 'eth0');
+    fromStranger(tagged(0));
+    await until(() => rxPackets(c10) > received[VMS.indexOf(c10)]!);
+    assert.deepEqual(
+      VMS.map(rxPackets),
+      received.map((n, i) => (VMS[i] === c10 ? n + 1 : n)),
+    );
+    assert.equal(counted(), drops);
+    const shown = world.exec('', ['tshark', '-r', await capture.stop(), '-T', 'fields', '-e', 'eth.type']);
+    assert.equal(shown.stdout.trim(), '0x0800', 'the priority tag stays outside');
+  });
+
   it('takes no VSID from a machine that has no VM in it', async () => {
     const text = hostYaml('host1').replaceAll(
       `VirtualSubnetID: 6001, ProviderAddress: ${PA.host2}`,
