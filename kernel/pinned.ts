@@ -73,3 +73,9 @@ function load(objectPath: string, pinDir: string, mapNames: readonly string[]): 
 
 /** Takes the maps of a schema away that is no longer in use. */
 export const removePinned = (pinDir: string): void => fs.rmSync(pinDir, { recursive: true, force: true });
+
+/** The same for every schema but `keep`; `directory` holds one directory per schema number. Once no program uses them any more. */
+export function removeOtherPinned(directory: string, keep: number): void {
+  for (const name of fs.readdirSync(directory))
+    if (/^\d+$/.test(name) && name !== String(keep)) removePinned(`${directory}/${name}`);
+}
