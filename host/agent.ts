@@ -8,17 +8,18 @@ import type { HostConfig } from '../compartments/host.ts';
 import { DEFAULT_SLOT } from '../compartments/numbers.ts';
 import { describeOp } from '../compartments/plan.ts';
 import { type Outcome, reconcile } from '../compartments/reconcile.ts';
-import type { AnyResource, Hand } from '../compartments/resource.ts';
+import type { AnyResource, Hand, Kind } from '../compartments/resource.ts';
 import { slotOf } from '../compartments/slots.ts';
 import { formatConfigError } from '../config/error.ts';
 import { loadHost } from '../config/host.ts';
-import { ABI, ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../encap/abi.ts';
+import { ABI, ENTRY_MAPS, PINNED_MAPS, PROGRAMS, slotOfEntry } from '../encap/abi.ts';
 import { hostDomains, type Link, overlayLink, overlayResources } from '../encap/overlay.ts';
 import { EntryHand } from '../kernel/entries.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { Namespaces } from '../kernel/namespaces.ts';
-import { openPinned, type Pinned } from '../kernel/pinned.ts';
+import { openPinned, type Pinned, removeOtherPinned } from '../kernel/pinned.ts';
 import { Turns } from '../lib/turns.ts';
+import { formerPorts, hostSettings, settingResources } from './desired.ts';
 import { HostState } from './state.ts';
 
 export interface AgentOptions {
@@ -47,13 +48,14 @@ export function readConfig(file: string): HostConfig {
 }
 
 /**
- * Programs on devices are all that a host has of the kernel's kinds. The compartments of a gateway in the same machine are
- * none of its business, nor is anything else that bears the mark.
+ * Programs on devices and settings are all that a host has of the kernel's kinds. The compartments of a gateway in the same
+ * machine are none of its business, nor is anything else that bears the mark.
  */
-function filtersOnly(kernel: KernelHand): Hand {
+function devicesOnly(kernel: KernelHand): Hand {
+  const kinds: readonly Kind[] = ['filter', 'sysctl'];
   return {
-    kinds: ['filter'],
-    observe: async () => (await kernel.observe(DEFAULT_SLOT)).filter((r) => r.kind === 'filter'),
+    kinds,
+    observe: async () => (await kernel.observe(DEFAULT_SLOT)).filter((r) => kinds.includes(r.kind)),
     execute: (op) => kernel.execute(op),
   };
 }
@@ -67,6 +69,8 @@ export class HostAgent {
   readonly #namespaces = new Namespaces();
   readonly #hands: readonly Hand[];
   #config: HostConfig;
+  /** Whether the maps of other versions are gone. */
+  #alone = false;
   readonly #turns = new Turns();
 
   /** Throws ConfigRefused, or what the kernel says when the object does not load. Changes nothing yet. */
@@ -76,17 +80,26 @@ export class HostAgent {
     this.#config = readConfig(options.config);
     this.#state = new HostState(options.state);
     this.#pinned = openPinned(options.object, pinDirectory(options.pin), PINNED_MAPS);
-    this.#kernel = new KernelHand({ programs: this.#pinned.programs, sysctls: () => [], nics: () => [] });
+    this.#kernel = new KernelHand({
+      programs: this.#pinned.programs,
+      sysctls: () => [...hostSettings(this.#config).keys()],
+      nics: () => [],
+    });
     const entries = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
-    this.#hands = [filtersOnly(this.#kernel), new EntryHand(entries, slotOfEntry)];
+    this.#hands = [devicesOnly(this.#kernel), new EntryHand(entries, slotOfEntry)];
   }
 
   /** Makes reality the same as the configuration. Rejects when reality cannot be read. */
   reconcile(): Promise<Outcome> {
     return this.#turns.take(async () => {
-      const outcome = await reconcile(this.#hands, 'all', () => this.#desired());
+      const outcome = await reconcile(this.#hands, 'all', (actual) => this.#desired(actual));
       for (const op of outcome.done) this.#log.info(describeOp(op));
       for (const { op, error } of outcome.failures) this.#log.error({ err: error }, `failed: ${describeOp(op)}`);
+      if (outcome.settled && !this.#alone) {
+        // Until now programs of another version may have worked on its maps.
+        removeOtherPinned(this.#options.pin, ABI);
+        this.#alone = true;
+      }
       return outcome;
     });
   }
@@ -102,6 +115,15 @@ export class HostAgent {
     await this.reconcile();
   }
 
+  /** Whether the configuration names the device. */
+  concerns(device: string): boolean {
+    const { netAdapters, routingDomains } = this.#config;
+    return (
+      netAdapters.some((a) => a.device === device) ||
+      routingDomains.some((d) => d.ports.some((p) => p.device === device))
+    );
+  }
+
   /** Waits for work in progress and gives the descriptors back; the data plane goes on. */
   close(): Promise<void> {
     return this.#turns.take(async () => {
@@ -111,7 +133,7 @@ export class HostAgent {
     });
   }
 
-  #desired(): readonly AnyResource[] {
+  #desired(actual: readonly AnyResource[]): readonly AnyResource[] {
     const config = this.#config;
     const table = this.#state.assign(config);
     const seen = new Map<string, Link | undefined>();
@@ -122,11 +144,17 @@ export class HostAgent {
       }
       return seen.get(device);
     };
-    return overlayResources({
+    const tags = Object.fromEntries(Object.entries(this.#pinned.programs).map(([name, p]) => [name, p.tag]));
+    const overlay = overlayResources({
       ...config,
       domains: hostDomains(config, (d) => slotOf(table, d.routingDomainId)),
-      tags: Object.fromEntries(Object.entries(this.#pinned.programs).map(([name, p]) => [name, p.tag])),
+      tags,
       link,
     });
+    return [
+      ...settingResources(hostSettings(config), actual),
+      ...overlay,
+      ...formerPorts(overlay, actual, tags[PROGRAMS.port]!),
+    ];
   }
 }

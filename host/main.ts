@@ -10,8 +10,9 @@ import { ServiceNotifier } from '../kernel/notify.ts';
 import { formatTable } from '../lib/table.ts';
 import { type AgentOptions, ConfigRefused, HostAgent, readConfig } from './agent.ts';
 import { HOST_NOUNS, show } from './show.ts';
+import { DeviceWatch } from './watch.ts';
 
-/** New devices of VMs are found by looking. */
+/** New devices of VMs are told by the kernel; looking finds what was missed or changed by others. */
 const LOOK_MS = 5000;
 
 /** The object lies beside the bundle in the product, and in dist/ of a source tree. */
@@ -25,23 +26,34 @@ async function run(options: AgentOptions): Promise<void> {
   await warmThreadPool();
   const agent = new HostAgent(options, log);
   const service = new ServiceNotifier(process.env);
-  const ended = new AbortController();
+  let ended = false;
+  let sleep = new AbortController();
+  const wake = () => sleep.abort();
+  const watch = new DeviceWatch((device) => agent.concerns(device), wake, log);
   const work = (what: Promise<unknown>) =>
     what.catch((e: unknown) => log.error({ err: e }, 'reality could not be read, nothing was changed'));
 
   process.on('SIGHUP', () => void work(agent.reload()));
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ended.abort());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      ended = true;
+      wake();
+    });
 
+  watch.begin(); // before the first reading, so that no device comes unseen in between
   const first = await agent.reconcile();
   log.info({ ops: first.done.length, settled: first.settled }, 'the overlay is in place');
   service.ready();
-  while (!ended.signal.aborted) {
-    await delay(LOOK_MS, undefined, { signal: ended.signal }).catch(() => undefined);
-    if (ended.signal.aborted) break;
+  while (!ended) {
+    await delay(LOOK_MS, undefined, { signal: sleep.signal }).catch(() => undefined);
+    if (ended) break;
+    sleep = new AbortController();
+    watch.begin();
     await work(agent.reconcile());
     service.watchdog();
   }
   service.stopping();
+  watch.close();
   await agent.close();
 }
 

@@ -18,8 +18,14 @@ const RTMGRP = { LINK: 0x1, IPV4_IFADDR: 0x10, IPV6_IFADDR: 0x100 } as const;
 const BUDGET = 64;
 
 export type KernelEvent =
-  | { readonly type: 'link'; readonly device: string; readonly up: boolean; readonly carrier: boolean }
-  | { readonly type: 'link-gone'; readonly device: string }
+  | {
+      readonly type: 'link';
+      readonly index: number;
+      readonly device: string;
+      readonly up: boolean;
+      readonly carrier: boolean;
+    }
+  | { readonly type: 'link-gone'; readonly index: number; readonly device: string }
   | { readonly type: 'address' }
   /** The kernel dropped events (ENOBUFS): anything may have changed. */
   | { readonly type: 'lost' };
@@ -80,7 +86,7 @@ function eventsOf(datagram: Buffer): KernelEvent[] {
     if (type !== RTM_NEWLINK && type !== RTM_DELLINK) return { type: 'address' };
     const link = parseLink(payload);
     if (!link.ok) return { type: 'lost' };
-    const { name, up, carrier } = link.value;
-    return type === RTM_DELLINK ? { type: 'link-gone', device: name } : { type: 'link', device: name, up, carrier };
+    const { index, name: device, up, carrier } = link.value;
+    return type === RTM_DELLINK ? { type: 'link-gone', index, device } : { type: 'link', index, device, up, carrier };
   });
 }

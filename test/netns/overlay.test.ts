@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { ROUTER_MAC } from '../../compartments/policy.ts';
+import { ABI } from '../../encap/abi.ts';
 import { encodeNvgre, type NvgreFrame } from '../../encap/nvgre.ts';
 import type { Address, Mac } from '../../lib/address.ts';
 import { type Fabric, fabric, find, hostYaml, macOf, PA, TENANTS, VMS, type Vm, vmName } from './fabric.ts';
@@ -390,20 +391,71 @@ describe('overlay of two tenants with the same addresses', function () {
     fs.writeFileSync(fab.configFile('host1'), hostYaml('host1'));
   });
 
-  it('finds the device of a VM that comes again', async () => {
+  const onHost1 = (script: string) => world.sh(fab.ns.host1!, script);
+  const readHost1 = (yaml: string) => {
+    fs.writeFileSync(fab.configFile('host1'), yaml);
+    process.kill(fab.agents.get('host1')!.pid, 'SIGHUP');
+  };
+  const localRecords = () =>
+    fab
+      .show<{ CustomerAddress: string; Port: string }>('host1', 'records')
+      .filter((r) => r.CustomerAddress === '10.0.0.12' && r.Port === vmName(c12)).length;
+
+  it('filters the device of a VM that comes again as soon as it is there', async () => {
     const name = vmName(c12);
-    world.sh(fab.ns.host1!, `ip link del ${name}`);
-    await until(
-      () =>
-        fab
-          .show<{ CustomerAddress: string; RoutingDomain: string }>('host1', 'records')
-          .every((r) => r.CustomerAddress !== '10.0.0.12'),
-      10_000,
+    for (let round = 0; round < 3; round++) {
+      onHost1(`ip link del ${name}`);
+      await until(() => localRecords() === 0, 2000, 'the agent is told that the device went');
+      assert.equal(pings(c10, '10.0.0.12'), false);
+      world.wire(fab.ns.host1!, name, fab.ns[name]!, 'eth0', { macB: macOf(c12) });
+      await until(
+        () => onHost1(`tc filter show dev ${name} ingress`).includes('hnv-gateway/overlay_port'),
+        2000,
+        'the agent is told that the device came',
+      );
+      world.sh(fab.ns[name]!, 'ip addr add 10.0.0.12/24 dev eth0; ip route add default via 10.0.0.1');
+      await until(() => pings(c10, '10.0.0.12'));
+    }
+  });
+
+  it('lets the host answer no VM that was taken out of the file', async () => {
+    const [name, hostAddress] = [vmName(c12), PA.host1];
+    const reaches = () => inVm(c12, 'ping', '-n', '-c', '1', '-W', '1', hostAddress).code === 0;
+    const attached = () => onHost1(`tc filter show dev ${name} ingress`).includes('hnv-gateway/overlay_port');
+    const mac = JSON.parse(onHost1(`ip -j link show ${name}`))[0].address as string;
+    // All that an attack could wish for: the host knows the way back, the VM the way there.
+    onHost1(`ip route add 10.0.0.12/32 dev ${name}; ip neigh replace 10.0.0.12 lladdr ${macOf(c12)} dev ${name}`);
+    onHost1(`echo 0 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6`);
+    await until(() => onHost1(`cat /proc/sys/net/ipv6/conf/${name}/disable_ipv6`).trim() === '1', 10_000);
+    const setNeighbour = `ip neigh replace ${hostAddress} lladdr ${mac} dev eth0`;
+    world.sh(fab.ns[name]!, `ip route add ${hostAddress}/32 dev eth0; ${setNeighbour}`);
+    assert.equal(reaches(), false, 'as a VM of the file');
+
+    readHost1(
+      hostYaml('host1')
+        .split('\n')
+        .filter((line) => !line.includes(`VMName: ${name}`))
+        .join('\n'),
     );
-    assert.equal(pings(c10, '10.0.0.12'), false);
-    world.wire(fab.ns.host1!, name, fab.ns[name]!, 'eth0', { macB: macOf(c12) });
-    world.sh(fab.ns[name]!, 'ip addr add 10.0.0.12/24 dev eth0; ip route add default via 10.0.0.1');
-    await until(() => pings(c10, '10.0.0.12'), 15_000);
+    await until(() => localRecords() === 0);
+    assert.ok(attached());
+    const unknown = fab.drops('host1', 'UNKNOWN_PORT', '');
+    assert.equal(reaches(), false, 'taken out of the file');
+    assert.ok(fab.drops('host1', 'UNKNOWN_PORT', '') > unknown);
+    await fab.agents.get('host1')!.stop();
+    await fab.startAgent('host1');
+    assert.ok(attached(), 'also for an agent that has never known it');
+    assert.equal(reaches(), false);
+
+    // The attack is one: without the program the host answers, though no ARP.
+    onHost1(`tc filter del dev ${name} ingress`);
+    await until(reaches);
+    world.sh(fab.ns[name]!, `ip neigh del ${hostAddress} dev eth0`);
+    assert.equal(reaches(), false, 'ARP');
+    world.sh(fab.ns[name]!, `ip route del ${hostAddress}/32 dev eth0`);
+    onHost1(`ip route del 10.0.0.12/32 dev ${name}`);
+    readHost1(hostYaml('host1'));
+    await until(() => pings(c10, '10.0.0.12'));
   });
 
   it('loses no packet and keeps its maps while the agent is killed and comes back', async () => {
@@ -421,5 +473,26 @@ describe('overlay of two tenants with the same addresses', function () {
     assert.match(fab.agents.get('host1')!.output(), /"ops":0,"settled":true/, 'it changes nothing');
     const { stdout } = await ping;
     assert.match(stdout, /150 packets transmitted, 150 received/);
+  });
+
+  it('loses no packet when a version with another layout of the maps takes over', async () => {
+    const host = path.join('/sys/fs/bpf', world.prefix, 'host1');
+    const former = path.join(host, '0');
+    await fab.agents.get('host1')!.stop();
+    // As if the maps that the attached programs work on were of an earlier layout.
+    fs.renameSync(path.join(host, String(ABI)), former);
+    const ping = world.run(
+      fab.ns[vmName(c10)]!,
+      ['ping', '-n', '-q', '-c', '200', '-i', '0.02', '-W', '1', '10.0.0.11'],
+      { timeout: 30_000 },
+    );
+    await fab.startAgent('host1');
+    assert.deepEqual(fs.readdirSync(host), [String(ABI)], 'the former maps are gone');
+    const { stdout } = await ping;
+    assert.match(stdout, /200 packets transmitted, 200 received/);
+    assert.ok(pings(w10, '10.0.0.11'));
+    const before = fab.drops('host1', 'NO_RECORD', 'Contoso');
+    assert.equal(pings(c10, '10.0.0.77'), false);
+    assert.ok(fab.drops('host1', 'NO_RECORD', 'Contoso') > before, 'the programs work on the new maps');
   });
 });
