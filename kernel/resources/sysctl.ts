@@ -37,7 +37,9 @@ export function readSysctls(
 }
 
 export function ensureSysctl(namespaces: Namespaces, spec: Specs['sysctl']): void {
-  if (!/^net\.[\w./:-]+$/.test(spec.name) || spec.name.includes('//'))
+  const path = sysctlPath(spec.name);
+  // A device may have any name without white space.
+  if (!/^net\.\S+$/.test(spec.name) || path.split('/').includes('..'))
     throw new Error(`${spec.name} is not the name of a network setting`);
-  namespaces.visit(spec.netns, () => fs.writeFileSync(sysctlPath(spec.name), spec.value));
+  namespaces.visit(spec.netns, () => fs.writeFileSync(path, spec.value));
 }

@@ -289,6 +289,21 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
     await assert.rejects(hand.execute(route({ netns: 'c9', device: 'If1' })), /no network namespace c9/);
   });
 
+  it('sets settings of devices with any name, and nothing but network settings', async () => {
+    const set = (name: string, value = '1') =>
+      hand.execute({
+        verb: 'create',
+        impact: 'none',
+        resource: { kind: 'sysctl', key: `c2 ${name}`, slot: 2, spec: { netns: 'c2', name, value } },
+      });
+    inside('c2', 'ip link add vm..0@a type veth peer name vm..0@b');
+    await set('net.ipv4.conf.vm//0@a.rp_filter', '2');
+    assert.equal(inside('c2', 'cat /proc/sys/net/ipv4/conf/vm..0@a/rp_filter').trim(), '2');
+    inside('c2', 'ip link del vm..0@a');
+    for (const name of ['kernel.panic', 'net.//.kernel.panic', 'net.ipv4.conf.a b.rp_filter'])
+      await assert.rejects(set(name), /is not the name of a network setting/, name);
+  });
+
   it('leaves alone what is not ours', async () => {
     inside('c2', 'ip route add 10.55.0.0/16 dev If1 proto static; ip addr add 10.56.0.1/24 dev If1');
     inside('c2', 'ip link add foreign type veth peer name foreign2; ip route add 10.57.0.0/16 dev If1 metric 7');
