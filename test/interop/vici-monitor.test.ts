@@ -4,6 +4,7 @@
  * crash and return.
  */
 import assert from 'node:assert/strict';
+import { reconcile } from '../../compartments/reconcile.ts';
 import type { AnyResource } from '../../compartments/resource.ts';
 import { CharonHand } from '../../vpn/io/charon-hand.ts';
 import { TunnelMonitor } from '../../vpn/io/monitor.ts';
@@ -57,14 +58,12 @@ class Gateway {
   state = (name: string) => this.monitor.states().get(name)?.connectionState;
 
   async apply(interfaces: readonly WatchedInterface[]): Promise<void> {
-    const actual = await this.hand.observe('all');
+    this.monitor.expect(interfaces);
     const wanted: readonly AnyResource[] = interfaces.map((w) =>
       connectionResource(w.interface, { slot: w.slot, ifId: w.ifId, localAddress: address(GATEWAY) }, key),
     );
-    for (const r of wanted) await this.hand.execute({ verb: 'update', resource: r, impact: 'session' });
-    for (const r of actual)
-      if (!wanted.some((w) => w.key === r.key))
-        await this.hand.execute({ verb: 'delete', resource: r, impact: 'session' });
+    const outcome = await reconcile([this.hand], 'all', () => wanted);
+    assert.ok(outcome.settled, JSON.stringify(outcome.failures));
     this.monitor.setInterfaces(interfaces);
   }
   connected = (...names: string[]) =>
@@ -211,6 +210,26 @@ describe(`tunnel monitor, with real charons${missing ? ` (skipped: ${missing})` 
       gateway.seen.filter((s) => s.endsWith('Connecting')),
       [],
     );
+  });
+
+  it('a changed connection ends the tunnel of the former one and is dialled at once; the other tenant is not disturbed', async () => {
+    const before = await sas(gateway.monitor.client());
+    gateway.seen.length = 0;
+    const changed = {
+      ...contoso,
+      interface: { ...contoso.interface, saLifeTimeSeconds: 7200, retryIntervalSeconds: 600 },
+    };
+    await gateway.apply([changed, woodgrove]);
+    const ids = (list: typeof before, name: string) =>
+      list.filter((s) => s.name === name).map(({ sa }) => textOf(sa, 'uniqueid'));
+    await until('a new SA', async () => {
+      const now = ids(await sas(gateway.monitor.client()), 'IfCe1');
+      return now.length === 1 && now[0] !== ids(before, 'IfCe1')[0] && gateway.state('IfCe1') === 'Connected';
+    });
+    assert.deepEqual(ids(await sas(gateway.monitor.client()), 'IfWe1'), ids(before, 'IfWe1'));
+    assert.ok(!gateway.seen.some((s) => s.startsWith('IfWe1')));
+    await gateway.apply(both);
+    await gateway.connected('IfCe1', 'IfWe1');
   });
 
   it('taking an interface out ends its tunnel and nothing else; the site is then refused', async () => {

@@ -40,17 +40,32 @@ export interface Sa {
   readonly state?: string;
   readonly established?: number;
   readonly spi?: string;
+  /** Address and identity of the peer; without them those of the interface's Destination. */
+  readonly host?: string;
+  readonly remoteId?: string;
   readonly child?: { readonly id?: string; readonly state?: string; readonly ifId?: number } | undefined;
 }
 
 /** The body of an IKE_SA as in list-sa and the events; without `child` it has none. */
-export const ikeSection = ({ id = '1', state = 'ESTABLISHED', established = 1, spi = `a${id}`, child }: Sa): Message =>
+export const ikeSection = ({
+  name,
+  id = '1',
+  state = 'ESTABLISHED',
+  established = 1,
+  spi = `a${id}`,
+  host = (name === 'IfWe1' ? WOODGROVE : CONTOSO).interface.destination,
+  remoteId = host,
+  child,
+}: Sa): Message =>
   message({
     uniqueid: id,
     version: '2',
     state,
     'initiator-spi': spi,
     'responder-spi': 'b',
+    'remote-host': host,
+    'remote-port': '4500',
+    'remote-id': remoteId,
     established: String(established),
     ...(child && { 'child-sas': { [`child-${child.id ?? '1'}`]: childSection(child) } }),
   });

@@ -1,5 +1,6 @@
 /** The tunnel monitor against a vici server whose SAs and moods the test decides. */
 import assert from 'node:assert/strict';
+import { ifIdOf } from '../../compartments/numbers.ts';
 import { parseAddress } from '../../lib/address.ts';
 import { TunnelMonitor } from '../../vpn/io/monitor.ts';
 import type { WatchedInterface } from '../../vpn/s2s/tunnels.ts';
@@ -134,6 +135,42 @@ describe('tunnel monitor', () => {
     }
     await until('all failed', () => many.every((w) => state(w.interface.name) === 'Unreachable'));
     assert.equal(new Set(dials.map((d) => d.name)).size, many.length);
+  });
+
+  it("a tenant's only dial waits for one turn of another tenant's many", async () => {
+    const of = (slot: number, count: number): WatchedInterface[] =>
+      Array.from({ length: count }, (_, n) => ({
+        interface: s2s({ name: `If${slot}-${n}`, destination: parseAddress(`192.0.${slot}.${n + 1}`)! }),
+        slot,
+        ifId: ifIdOf(slot, n + 1),
+      }));
+    await start(0);
+    monitor.setInterfaces([...of(2, 30), ...of(3, 2)]);
+    await until('the first eight', () => dials.length === 8);
+    assert.ok(dials.every((d) => d.name.startsWith('If2-')));
+    for (let answered = 0; answered < 4; answered++) {
+      dials[answered]!.answer(false);
+      await until(`dial ${8 + answered}`, () => dials.length === 9 + answered);
+    }
+    assert.deepEqual(
+      dials.slice(8).map((d) => d.name),
+      ['If2-8', 'If3-0', 'If2-9', 'If3-1'],
+    );
+  });
+
+  it('a peer that dials in while its connection is loaded is not terminated, a stranger is', async () => {
+    sas = [contosoSa];
+    await start(60_000, 30);
+    monitor.setInterfaces([CONTOSO]);
+    monitor.expect([CONTOSO, WOODGROVE]);
+    sas = [contosoSa, woodgroveSa, { ...woodgroveSa, id: '3', name: 'IfOld' }];
+    await until('the stranger terminated', () => requests('terminate').length >= 1);
+    const ended = new Set(requests('terminate').map((p) => 'message' in p && p.message.get('ike-id')));
+    assert.deepEqual([...ended], ['3']);
+    assert.equal(state('IfWe1'), undefined);
+    monitor.setInterfaces([CONTOSO, WOODGROVE]);
+    assert.equal(state('IfWe1'), 'Connected');
+    assert.deepEqual(dials, []);
   });
 
   it('an interface that is disabled while its dial waits is not dialled', async () => {

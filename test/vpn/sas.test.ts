@@ -10,11 +10,14 @@ import {
   snapshotOf,
   terminations,
 } from '../../vpn/s2s/sas.ts';
+import type { WatchedInterface } from '../../vpn/s2s/tunnels.ts';
 import { message } from '../../vpn/vici/codec.ts';
-import { CONTOSO, childSection, ikeSection, listSa, type Sa, upDown, WOODGROVE } from './fixtures.ts';
+import { address, CONTOSO, childSection, ikeSection, listSa, type Sa, upDown, WOODGROVE } from './fixtures.ts';
 
-const contoso = { name: 'IfCe1', ifId: CONTOSO.ifId };
-const woodgrove = { name: 'IfWe1', ifId: WOODGROVE.ifId };
+const expected = ({ interface: { name, destination }, ifId }: WatchedInterface) => ({ name, ifId, destination });
+const contoso = expected(CONTOSO);
+const woodgrove = expected(WOODGROVE);
+const [SITE_C, SITE_W] = [contoso.destination, woodgrove.destination];
 const NOW = 1_000_000;
 const list = (...sas: Sa[]): Snapshot => snapshotOf(sas.map(listSa), NOW);
 const child = { ifId: CONTOSO.ifId };
@@ -50,8 +53,8 @@ describe('SAs', () => {
   });
 
   it('the if_id is hexadecimal', () => {
-    assert.ok(isUp(list({ child: { ifId: 0x10 } }), { name: 'IfCe1', ifId: 16 }));
-    assert.ok(!isUp(list({ child: { ifId: 0x10 } }), { name: 'IfCe1', ifId: 10 }));
+    assert.ok(isUp(list({ child: { ifId: 0x10 } }), { ...contoso, ifId: 16 }));
+    assert.ok(!isUp(list({ child: { ifId: 0x10 } }), { ...contoso, ifId: 10 }));
   });
 
   it('comes up by ike-updown and child-updown, goes down where `up` is missing', () => {
@@ -122,6 +125,38 @@ describe('SAs', () => {
   it('terminates SAs of interfaces that are not loaded, and those with an if_id that is no longer theirs', () => {
     assert.deepEqual(because(list({ name: 'IfOld', child })), ['1 not loaded']);
     assert.deepEqual(because(list({ child: { ifId: WOODGROVE.ifId } })), ['1 wrong if_id']);
+  });
+
+  it("terminates SAs that are not with the interface's Destination, by address or identity; they never count as up", () => {
+    for (const peer of [
+      { host: SITE_W },
+      { remoteId: SITE_W },
+      { host: SITE_W, remoteId: SITE_C },
+      { remoteId: '%any' },
+    ]) {
+      const s = list({ ...peer, child });
+      assert.deepEqual(because(s), ['1 wrong peer'], JSON.stringify(peer));
+      assert.ok(!isUp(s, contoso));
+      assert.deepEqual(because(list({ ...peer, established: 1 })), ['1 wrong peer'], 'also without a child');
+    }
+    const s = list({ child }, { id: '2', name: 'IfWe1', child: { ifId: WOODGROVE.ifId } });
+    const swapped = [
+      { ...contoso, destination: SITE_W },
+      { ...woodgrove, destination: SITE_C },
+    ];
+    assert.deepEqual(because(s, swapped), ['1 wrong peer', '2 wrong peer']);
+  });
+
+  it('an IPv6 peer is the same however its address is written', () => {
+    const six = { ...contoso, destination: address('2001:db8::1') };
+    assert.deepEqual(because(list({ host: '2001:DB8:0:0::1', child }), [six]), []);
+  });
+
+  it('an interface that is expected twice keeps SAs of either kind', () => {
+    const next = { ...contoso, ifId: contoso.ifId + 1, destination: SITE_W };
+    const [old, young] = [{ child }, { id: '2', host: SITE_W, child: { ifId: next.ifId } }];
+    for (const sa of [old, young]) assert.deepEqual(because(list(sa), [contoso, next]), []);
+    assert.deepEqual(because(list({ child: { ifId: next.ifId } }), [contoso, next]), ['1 wrong if_id']);
   });
 
   it('leaves SAs alone that bear no if_id of ours', () => {

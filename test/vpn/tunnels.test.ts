@@ -1,7 +1,7 @@
 /** All S2S interfaces against charon's SAs: two tenants, the order of listing and events, coming and going. */
 import assert from 'node:assert/strict';
 import { type Decision, Tunnels, type WatchedInterface } from '../../vpn/s2s/tunnels.ts';
-import { CONTOSO, listSa, type Sa, upDown, WOODGROVE } from './fixtures.ts';
+import { address, CONTOSO, listSa, type Sa, upDown, WOODGROVE } from './fixtures.ts';
 
 const NOW = 1_000_000;
 const contosoSa: Sa = { id: '1', established: 100, child: { ifId: CONTOSO.ifId } };
@@ -115,6 +115,77 @@ describe('tunnels', () => {
     assert.deepEqual(said(list(t, contosoSa)), ['kill 1 wrong if_id']);
   });
 
+  it('a peer that dials in while its connection is loaded is neither terminated nor watched before all is loaded', () => {
+    const t = running([contosoSa], CONTOSO);
+    assert.deepEqual(said(list(t, contosoSa, woodgroveSa)), ['kill 2 not loaded']);
+    t.expect([CONTOSO, WOODGROVE]);
+    assert.deepEqual(t.saEvent('child-updown', upDown(true, woodgroveSa), NOW), { commands: [], changed: [] });
+    assert.deepEqual(list(t, contosoSa, woodgroveSa), { commands: [], changed: [] });
+    assert.deepEqual(states(t), { IfCe1: 'Connected' });
+    const stranger: Sa = { ...woodgroveSa, name: 'IfOld' };
+    const foreign: Sa = { ...woodgroveSa, child: { ifId: CONTOSO.ifId } };
+    const wrong: Sa = { ...woodgroveSa, host: CONTOSO.interface.destination };
+    assert.deepEqual(said(list(t, contosoSa, stranger)), ['kill 2 not loaded']);
+    assert.deepEqual(said(list(t, contosoSa, foreign)), ['kill 2 wrong if_id']);
+    assert.deepEqual(said(list(t, contosoSa, wrong)), ['kill 2 wrong peer']);
+    list(t, contosoSa, woodgroveSa);
+    assert.deepEqual(t.setInterfaces([CONTOSO, WOODGROVE], NOW), { commands: [], changed: ['IfWe1'] });
+    assert.deepEqual(states(t), { IfCe1: 'Connected', IfWe1: 'Connected' });
+    t.setInterfaces([CONTOSO], NOW);
+    assert.deepEqual(said(list(t, contosoSa, woodgroveSa)), ['kill 2 not loaded'], 'no longer expected');
+  });
+
+  it('the last expectation counts: one that was given up protects nothing', () => {
+    const t = running([contosoSa], CONTOSO);
+    t.expect([CONTOSO, WOODGROVE]);
+    t.expect([CONTOSO]);
+    assert.deepEqual(said(list(t, contosoSa, woodgroveSa)), ['kill 2 not loaded']);
+  });
+
+  it('an interface that is about to be enabled is not terminated, one that stays disabled is', () => {
+    const disabled = without(CONTOSO, { adminStatus: false });
+    const t = running([], disabled);
+    t.expect([CONTOSO]);
+    assert.deepEqual(said(t.saEvent('child-updown', upDown(true, contosoSa), NOW)), []);
+    assert.deepEqual(said(list(t, contosoSa)), []);
+    assert.deepEqual(said(t.setInterfaces([CONTOSO], NOW)), []);
+    assert.deepEqual(states(t), { IfCe1: 'Connected' });
+    const u = running([], disabled);
+    u.expect([disabled]);
+    assert.deepEqual(said(u.saEvent('child-updown', upDown(true, contosoSa), NOW)), ['terminate IfCe1']);
+  });
+
+  it('a new Destination while the former one still stands: both fit until all is loaded, then only the new one', () => {
+    const t = running([contosoSa], CONTOSO);
+    const moved = without(CONTOSO, { destination: address('59.10.10.11') });
+    const movedSa: Sa = { ...contosoSa, id: '3', host: '59.10.10.11' };
+    t.expect([moved]);
+    assert.deepEqual(said(list(t, contosoSa)), []);
+    assert.deepEqual(
+      said(list(t, movedSa)).filter((s) => s.startsWith('kill')),
+      [],
+    );
+    t.setInterfaces([moved], NOW);
+    assert.deepEqual(states(t), { IfCe1: 'Connected' });
+    assert.deepEqual(
+      said(list(t, contosoSa)).filter((s) => s.startsWith('kill')),
+      ['kill 1 wrong peer'],
+    );
+  });
+
+  it('a changed interface is dialled at once, whatever the former configuration waits for; an unchanged one waits', () => {
+    const t = running([], CONTOSO, WOODGROVE);
+    for (const name of ['IfCe1', 'IfWe1'])
+      t.interfaceEvent(name, { type: 'dialFailed', reason: 'AUTHENTICATION_FAILED' }, NOW);
+    const mended = without(CONTOSO, { sharedSecret: { reveal: () => 'mended' } });
+    assert.deepEqual(said(t.setInterfaces([mended, WOODGROVE], NOW)), ['stopRetryTimer IfCe1', 'initiate IfCe1']);
+    const again = without(CONTOSO, { sharedSecret: { reveal: () => 'mended again' } });
+    assert.deepEqual(said(t.setInterfaces([again, WOODGROVE], NOW)), [], 'its dial still runs');
+    const failed = () => said(t.interfaceEvent('IfCe1', { type: 'dialFailed', reason: 'no' }, NOW));
+    assert.ok(failed().includes('initiate IfCe1'), 'that dial began with the former secret');
+    assert.deepEqual(failed(), ['startRetryTimer IfCe1']);
+  });
+
   it('looks again when a childless SA has become too old', () => {
     const t = running([], without(CONTOSO, { persistent: false }));
     const d = t.saEvent('ike-updown', upDown(true, { id: '5', established: 0 }), NOW);
@@ -132,7 +203,7 @@ describe('tunnels', () => {
     t.interfaceEvent('IfWe1', { type: 'dialFailed', reason: 'charon went' }, NOW);
     const d = t.setInterfaces([CONTOSO, WOODGROVE], NOW);
     assert.deepEqual(d, {
-      commands: [{ kind: 's2s', name: 'IfWe1', command: { kind: 'initiate' } }],
+      commands: [{ kind: 's2s', name: 'IfWe1', slot: WOODGROVE.slot, command: { kind: 'initiate' } }],
       changed: ['IfWe1'],
     });
     assert.deepEqual(states(t), { IfCe1: 'Connected', IfWe1: 'Connecting' });

@@ -7,7 +7,7 @@ import type { AnyResource, Hand, Kind, Op } from '../../compartments/resource.ts
 import { loadShared, parseSharedId, type S2sConnection } from '../s2s/connection.ts';
 import { listOf, message } from '../vici/codec.ts';
 import type { ViciClient } from '../vici/io/client.ts';
-import { ignoringRefusal, terminateConnection } from './terminate.ts';
+import { endConnection, ignoringRefusal } from './terminate.ts';
 
 export interface CharonHandOptions {
   /** The client of the moment; throws while charon is lost. */
@@ -49,28 +49,31 @@ export class CharonHand implements Hand {
     if (resource.kind !== 'connection') throw new Error(`charon hand: not for ${resource.kind}`);
     const client = this.#client();
     const name = resource.key;
-    if (verb === 'delete') {
-      await ignoringRefusal(client.call('unload-conn', message({ name })));
-      for (const digest of (await sharedDigests(client)).get(name) ?? []) await unloadShared(client, name, digest);
-      await terminateConnection(client, name);
-      return;
-    }
-    await load(client, resource.payload as S2sConnection);
-    // What is loaded counts for new SAs only; the life cycle machine dials again.
-    if (verb === 'replace') await terminateConnection(client, name);
+    if (verb !== 'create') await unload(client, name);
+    if (verb !== 'delete') await load(client, resource.payload as S2sConnection);
   }
 }
 
-/** The connection first: a crash between the two steps leaves the old digest to be seen, never a new one over an old connection. */
-async function load(client: ViciClient, c: S2sConnection): Promise<void> {
-  await client.call('load-conn', c.connection);
-  await client.call('load-shared', loadShared(c));
-  for (const digest of (await sharedDigests(client)).get(c.name) ?? [])
-    if (`${c.name}@${digest}` !== c.sharedId) await unloadShared(client, c.name, digest);
+/**
+ * The connection first, so that the peer cannot come back; then its SAs, which were authenticated by what goes; the secret
+ * last: until all is done its id says that something is left, also to a gateway that starts again half-way.
+ */
+async function unload(client: ViciClient, name: string): Promise<void> {
+  await ignoringRefusal(client.call('unload-conn', message({ name })));
+  await endConnection(client, name);
+  for (const digest of (await sharedDigests(client)).get(name) ?? [])
+    await ignoringRefusal(client.call('unload-shared', message({ id: `${name}@${digest}` })));
 }
 
-const unloadShared = (client: ViciClient, name: string, digest: string): Promise<void> =>
-  ignoringRefusal(client.call('unload-shared', message({ id: `${name}@${digest}` })));
+/**
+ * SAs of a former load of this name were authenticated by something that cannot be seen any more. The secret comes last: its
+ * digest says that the connection is loaded.
+ */
+async function load(client: ViciClient, c: S2sConnection): Promise<void> {
+  await endConnection(client, c.name);
+  await client.call('load-conn', c.connection);
+  await client.call('load-shared', loadShared(c));
+}
 
 /** Digests of our secrets by connection name. */
 async function sharedDigests(client: ViciClient): Promise<ReadonlyMap<string, readonly string[]>> {

@@ -1,10 +1,11 @@
 /**
  * Watches charon and keeps the S2S interfaces in the state they should have: holds the vici client, registers for events and
  * only then lists the SAs, lists again every 30 seconds and on any doubt, carries out what `s2s/tunnels.ts` decides, and
- * connects again after a crash. What is loaded into charon is the gateway's business (`charon-hand.ts`): after `charonBack`
- * it loads its connections and calls `setInterfaces`, and only then is dialled.
+ * connects again after a crash. What is loaded into charon is the gateway's business (`charon-hand.ts`): it calls `expect`,
+ * loads its connections and calls `setInterfaces`, on every change and after `charonBack`; only then is dialled.
  */
 import { EventEmitter } from 'node:events';
+import { DialQueue } from '../s2s/dial-queue.ts';
 import { dialFailure } from '../s2s/failure.ts';
 import type { S2sEvent, S2sState } from '../s2s/machine.ts';
 import { SA_EVENTS } from '../s2s/sas.ts';
@@ -55,7 +56,7 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
   readonly #tunnels = new Tunnels();
   readonly #retries = new Map<string, () => void>();
   readonly #resyncs = new Set<() => void>();
-  readonly #queue: string[] = [];
+  readonly #queue = new DialQueue();
   #dials = 0;
   #client: ViciClient | undefined;
   #listing = false;
@@ -98,6 +99,14 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
 
   states(): ReadonlyMap<string, S2sState> {
     return this.#tunnels.states();
+  }
+
+  /**
+   * The interfaces whose connections are about to be loaded. From here on their SAs are not terminated as unknown: a peer may
+   * dial in as soon as its connection is loaded. `setInterfaces` or another `expect` must follow, with what is then in force.
+   */
+  expect(interfaces: readonly WatchedInterface[]): void {
+    this.#tunnels.expect(interfaces);
   }
 
   /** All interfaces of the configuration, called on every apply after the connection ops were carried out. */
@@ -200,6 +209,8 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
   }
 
   #carryOut({ commands, changed }: Decision): void {
+    // The answer of a dial that was cut off: nothing may begin again.
+    if (this.#stopped) return;
     for (const c of commands) this.#perform(c);
     if (changed.length) this.emit('changed', changed);
   }
@@ -216,10 +227,10 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
       case 's2s':
         break;
     }
-    const { name, command } = c;
+    const { name, slot, command } = c;
     switch (command.kind) {
       case 'initiate':
-        this.#queue.push(name);
+        this.#queue.push(slot, name);
         this.#dialNext();
         return;
       case 'terminate':
@@ -244,7 +255,7 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
 
   #dialNext(): void {
     while (this.#dials < MAX_DIALS) {
-      const name = this.#queue.shift();
+      const name = this.#queue.next();
       if (name === undefined) return;
       this.#dials++;
       void this.#dial(name).then((answer) => {

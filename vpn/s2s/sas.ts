@@ -6,6 +6,7 @@
  * rekeyed. Down is the absence of the key `up`. The if_id is hexadecimal.
  */
 import { slotOfIfId } from '../../compartments/numbers.ts';
+import { type Address, parseAddress } from '../../lib/address.ts';
 import { isSection, type Message, sectionsOf, textOf } from '../vici/codec.ts';
 
 export interface ChildSa {
@@ -21,6 +22,9 @@ export interface IkeSa {
   readonly state: string;
   /** Both SPIs in hex: the one thing that both ends call an IKE_SA alike. */
   readonly spis: string;
+  /** Where the peer's packets come from (through a NAT at any port), and who it proved to be; undefined when no address. */
+  readonly remoteHost: Address | undefined;
+  readonly remoteId: Address | undefined;
   readonly establishedAt: number;
   readonly children: ReadonlyMap<string, ChildSa>;
 }
@@ -28,16 +32,17 @@ export interface IkeSa {
 export type Snapshot = ReadonlyMap<string, IkeSa>;
 export const EMPTY: Snapshot = new Map();
 
-/** An S2S interface as far as SAs are concerned. */
+/** An S2S interface as far as SAs are concerned. `destination`: the peer's address, and with a pre-shared key its identity. */
 export interface ExpectedSa {
   readonly name: string;
   readonly ifId: number;
+  readonly destination: Address;
 }
 
 export interface Termination {
   readonly uniqueId: string;
   readonly name: string;
-  readonly because: 'duplicate' | 'childless' | 'not loaded' | 'wrong if_id';
+  readonly because: 'duplicate' | 'childless' | 'not loaded' | 'wrong if_id' | 'wrong peer';
 }
 
 /** The events that carry the snapshot on; register for all of them before listing. */
@@ -82,6 +87,8 @@ function ikeOf(name: string, m: Message, now: number): IkeSa | undefined {
     name,
     state: textOf(m, 'state') ?? '',
     spis: `${textOf(m, 'initiator-spi') ?? ''}:${textOf(m, 'responder-spi') ?? ''}`,
+    remoteHost: parseAddress(textOf(m, 'remote-host') ?? ''),
+    remoteId: parseAddress(textOf(m, 'remote-id') ?? ''),
     establishedAt: now - 1000 * (Number(textOf(m, 'established')) || 0),
     children,
   };
@@ -163,9 +170,13 @@ function rekeyChild(ike: IkeSa, section: Message): ReadonlyMap<string, ChildSa> 
 const carries = (sa: IkeSa, ifId: number): boolean =>
   [...sa.children.values()].some((c) => USABLE_CHILD.has(c.state) && c.ifIdIn === ifId && c.ifIdOut === ifId);
 
-/** An established IKE_SA of this interface with a child that has the interface's if_id. */
-export const isUp = (s: Snapshot, { name, ifId }: ExpectedSa): boolean =>
-  [...s.values()].some((sa) => sa.name === name && USABLE_IKE.has(sa.state) && carries(sa, ifId));
+const isWith = (sa: IkeSa, peer: Address): boolean => sa.remoteHost === peer && sa.remoteId === peer;
+
+/** An established IKE_SA of this interface, with its Destination, and with a child that has the interface's if_id. */
+export const isUp = (s: Snapshot, { name, ifId, destination }: ExpectedSa): boolean =>
+  [...s.values()].some(
+    (sa) => sa.name === name && USABLE_IKE.has(sa.state) && isWith(sa, destination) && carries(sa, ifId),
+  );
 
 /**
  * Of two SAs the newer one stays, by uniqueid: the older one is what a restarted peer left behind. When both ends dialled at
@@ -178,21 +189,23 @@ function better(a: IkeSa, b: IkeSa): number {
 
 /**
  * SAs that must be terminated; for a fresh list-sas only, since a snapshot carried on by events may lag. An SA of a name that
- * is not loaded is ours when a child has an if_id of our range; others are left alone.
+ * is not loaded is ours when a child has an if_id of our range; others are left alone. `loaded` may name an interface twice,
+ * as it was and as it is to be: an SA that fits either one stays.
  */
 export function terminations(s: Snapshot, loaded: readonly ExpectedSa[], now: number): readonly Termination[] {
   const out: Termination[] = [];
-  const expected = new Map(loaded.map((e) => [e.name, e.ifId]));
+  const expected = Map.groupBy(loaded, (e) => e.name);
   const end = (sa: IkeSa, because: Termination['because']) =>
     out.push({ uniqueId: sa.uniqueId, name: sa.name, because });
   const up = new Map<string, IkeSa[]>();
   for (const sa of s.values()) {
     if (!USABLE_IKE.has(sa.state)) continue;
-    const ifId = expected.get(sa.name);
+    const fitting = expected.get(sa.name)?.filter((e) => isWith(sa, e.destination));
     const usable = [...sa.children.values()].filter((c) => USABLE_CHILD.has(c.state));
-    if (ifId === undefined) {
+    if (!fitting) {
       if (usable.some((c) => slotOfIfId(c.ifIdIn) !== undefined)) end(sa, 'not loaded');
-    } else if (carries(sa, ifId)) up.set(sa.name, [...(up.get(sa.name) ?? []), sa]);
+    } else if (fitting.length === 0) end(sa, 'wrong peer');
+    else if (fitting.some((e) => carries(sa, e.ifId))) up.set(sa.name, [...(up.get(sa.name) ?? []), sa]);
     else if (usable.length > 0) end(sa, 'wrong if_id');
     else if (now - sa.establishedAt > CHILDLESS_MS) end(sa, 'childless');
   }

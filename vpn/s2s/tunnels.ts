@@ -2,6 +2,7 @@
  * All S2S interfaces of the gateway against charon's SAs: joins the snapshot (`sas.ts`) and the life cycles (`machine.ts`).
  * Pure decisions: every method takes what happened and the time and says what to do; `vpn/io/monitor.ts` does it.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { S2sInterface } from '../../compartments/compartment.ts';
 import type { Slot } from '../../compartments/numbers.ts';
 import type { Message } from '../vici/codec.ts';
@@ -26,7 +27,12 @@ export interface WatchedInterface {
 
 export type TunnelCommand =
   /** S2sCommand of one interface. */
-  | { readonly kind: 's2s'; readonly name: string; readonly command: Exclude<S2sCommand, { kind: 'resync' }> }
+  | {
+      readonly kind: 's2s';
+      readonly name: string;
+      readonly slot: Slot;
+      readonly command: Exclude<S2sCommand, { kind: 'resync' }>;
+    }
   | ({ readonly kind: 'terminateSa' } & Termination)
   | { readonly kind: 'resync'; readonly afterMs: number };
 
@@ -43,12 +49,25 @@ interface Entry {
   removed: boolean;
   /** The list-sas that ran when its dial was answered: that one may be too old to say that no SA stands. */
   answeredDuring?: unknown;
+  /** Its dial began with a former configuration: what that dial's failure says does not count. */
+  outdatedDial: boolean;
 }
 
 const settingsOf = ({ persistent, retryIntervalSeconds, numberOfTries }: S2sInterface) => ({
   persistent,
   retryIntervalSeconds,
   numberOfTries,
+});
+
+const expectedOf = ({ interface: i, ifId }: WatchedInterface): ExpectedSa => ({
+  name: i.name,
+  ifId,
+  destination: i.destination,
+});
+
+const told = ({ interface: i, ...rest }: WatchedInterface) => ({
+  ...rest,
+  interface: { ...i, sharedSecret: i.sharedSecret.reveal() },
 });
 
 const visible = (s: S2sState): string =>
@@ -64,6 +83,8 @@ class Draft {
 
 export class Tunnels {
   readonly #entries = new Map<string, Entry>();
+  /** Interfaces whose connections are being loaded. */
+  #expected: ReadonlyMap<string, WatchedInterface> = new Map();
   #snapshot: Snapshot = EMPTY;
   /** Events that came while a list-sas ran; they are played again over its result. */
   #sinceListing: { event: string; message: Message; now: number }[] | undefined;
@@ -80,10 +101,19 @@ export class Tunnels {
     return this.#snapshot;
   }
 
+  /**
+   * Connections are about to change to these interfaces (instead of those of a former call). Until `setInterfaces`, SAs that
+   * fit them are left alone as well as SAs of the interfaces that are watched; they are neither watched nor dialled yet.
+   */
+  expect(interfaces: readonly WatchedInterface[]): void {
+    this.#expected = new Map(interfaces.filter((w) => w.interface.adminStatus).map((w) => [w.interface.name, w]));
+  }
+
   /** The interfaces that are configured, after their connections were loaded (and others unloaded). */
   setInterfaces(interfaces: readonly WatchedInterface[], now: number): Decision {
     const d = new Draft();
     if (this.#listed) this.#loaded = true;
+    this.#expected = new Map();
     const wanted = new Map(interfaces.map((w) => [w.interface.name, w]));
     for (const [name, e] of this.#entries) {
       if (wanted.has(name) || e.removed) continue;
@@ -96,10 +126,11 @@ export class Tunnels {
       const settings = settingsOf(watched.interface);
       let e = this.#entries.get(name);
       if (!e) {
-        e = { watched, state: initial(settings), removed: false };
+        e = { watched, state: initial(settings), removed: false, outdatedDial: false };
         this.#entries.set(name, e);
         d.changed.add(name);
       }
+      const changed = !isDeepStrictEqual(told(e.watched), told(watched));
       e.watched = watched;
       e.removed = false;
       this.#feed(name, e, { type: 'configure', settings }, now, d);
@@ -113,6 +144,9 @@ export class Tunnels {
       );
       if (this.#loaded && !e.state.charon) this.#feed(name, e, { type: 'charonBack', up }, now, d);
       else if (this.#loaded) this.#compare(name, e, now, d);
+      // The operator has changed something, perhaps what the last dial failed for: no reason to wait.
+      if (changed && e.state.dialling) e.outdatedDial = true;
+      else if (changed && e.state.waiting) this.#retryNow(name, e, now, d);
     }
     return d.decision;
   }
@@ -132,8 +166,9 @@ export class Tunnels {
     this.#snapshot = snapshot;
     this.#listed = true;
     if (this.#loaded) {
-      for (const t of terminations(snapshot, this.#expected(), now)) d.commands.push({ kind: 'terminateSa', ...t });
+      for (const t of terminations(snapshot, this.#fitting(), now)) d.commands.push({ kind: 'terminateSa', ...t });
       for (const [name, e] of this.#entries) {
+        if (this.#isComing(e)) continue;
         if (!e.removed && (!listing || e.answeredDuring !== listing)) this.#feed(name, e, this.#seen(e), now, d);
         else this.#compare(name, e, now, d);
       }
@@ -169,6 +204,9 @@ export class Tunnels {
     if (e) {
       if (event.type === 'dialSucceeded') e.answeredDuring = this.#sinceListing;
       this.#feed(name, e, event, now, d);
+      const outdated = e.outdatedDial;
+      if (!e.state.dialling) e.outdatedDial = false;
+      if (outdated && e.state.waiting) this.#retryNow(name, e, now, d);
       this.#forget(name, e);
     }
     return d.decision;
@@ -197,13 +235,15 @@ export class Tunnels {
     return d.decision;
   }
 
-  #expected(): readonly ExpectedSa[] {
-    return [...this.#entries.values()]
-      .filter((e) => !e.removed && e.watched.interface.adminStatus)
-      .map((e) => ({ name: e.watched.interface.name, ifId: e.watched.ifId }));
+  #fitting(): readonly ExpectedSa[] {
+    const watched = [...this.#entries.values()].filter((e) => !e.removed && e.watched.interface.adminStatus);
+    return [...watched.map((e) => e.watched), ...this.#expected.values()].map(expectedOf);
   }
 
-  #isUp = (w: WatchedInterface): boolean => isUp(this.#snapshot, { name: w.interface.name, ifId: w.ifId });
+  /** Disabled so far and about to be enabled: its SA, the peer's work, is adopted then. */
+  #isComing = (e: Entry): boolean => !e.watched.interface.adminStatus && this.#expected.has(e.watched.interface.name);
+
+  #isUp = (w: WatchedInterface): boolean => isUp(this.#snapshot, expectedOf(w));
 
   #seen = (e: Entry): S2sEvent => ({ type: this.#isUp(e.watched) ? 'up' : 'down' });
 
@@ -213,7 +253,7 @@ export class Tunnels {
    */
   #compare(name: string, e: Entry, now: number, d: Draft): void {
     const event = this.#seen(e);
-    if (!e.removed && (event.type === 'up' || e.state.connectionState === 'Connected'))
+    if (!e.removed && !this.#isComing(e) && (event.type === 'up' || e.state.connectionState === 'Connected'))
       this.#feed(name, e, event, now, d);
   }
 
@@ -228,7 +268,16 @@ export class Tunnels {
     e.state = state;
     if (visible(state) !== before) d.changed.add(name);
     for (const command of commands)
-      d.commands.push(command.kind === 'resync' ? { kind: 'resync', afterMs: 0 } : { kind: 's2s', name, command });
+      d.commands.push(
+        command.kind === 'resync'
+          ? { kind: 'resync', afterMs: 0 }
+          : { kind: 's2s', name, slot: e.watched.slot, command },
+      );
+  }
+
+  #retryNow(name: string, e: Entry, now: number, d: Draft): void {
+    d.commands.push({ kind: 's2s', name, slot: e.watched.slot, command: { kind: 'stopRetryTimer' } });
+    this.#feed(name, e, { type: 'retryDue' }, now, d);
   }
 
   #forget(name: string, e: Entry): void {
