@@ -15,6 +15,7 @@ import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
 import { warmThreadPool } from '../kernel/netns.ts';
 import { ServiceNotifier } from '../kernel/notify.ts';
+import { removeOtherPinned } from '../kernel/pinned.ts';
 import { desiredResources } from './desired.ts';
 import type { Event } from './event.ts';
 import { Gateway } from './gateway.ts';
@@ -63,6 +64,7 @@ async function begin(gateway: Gateway, sources: readonly Source[], configFile: s
   for (const source of sources) {
     const started = await gateway.start(source);
     if (started.ok) {
+      removeOtherPinned(options.pin, ABI);
       log.info({ ops: started.value.ops.length, notes: started.value.notes, file: source.file }, 'started');
       return `configured by ${source.file}`;
     }
