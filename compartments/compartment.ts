@@ -104,6 +104,7 @@ export interface ProviderAddress {
   readonly interfaceAlias: string;
   readonly providerAddress: Address;
   readonly prefixLength: number;
+  readonly vlanId?: number; // 1 … 4094; absent = untagged
 }
 
 /** NetVirtualizationProviderRoute. */

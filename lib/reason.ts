@@ -2,7 +2,7 @@
  * Concept 5, the closed list of reasons. Numbers are an interface: they appear in eBPF maps, metrics, JSON and documents, so a
  * number is never reused or moved. `bpf/reason.h` and `docs/reasons.md` are generated from this file (`npm run docs`).
  */
-export type ReasonArea = 'packet' | 'config' | 'op' | 'ike';
+export type ReasonArea = 'packet' | 'config' | 'record' | 'op' | 'ike';
 
 export interface Reason {
   readonly number: number;
