@@ -53,37 +53,37 @@ int overlay_port(struct __sk_buff *skb)
 	bool routed;
 
 	if (!port)
-		return drop(skb, HNV_RDID_NONE, HNV_UNKNOWN_PORT);
+		return drop_sent(skb, HNV_RDID_NONE, HNV_UNKNOWN_PORT);
 	rdid = port->rdid;
 	if (skb->vlan_present)
-		return drop(skb, rdid, HNV_INNER_VLAN);
+		return drop_sent(skb, rdid, HNV_INNER_VLAN);
 	if (!have(skb, sizeof(*eth)))
-		return drop(skb, rdid, HNV_TRUNCATED);
+		return drop_sent(skb, rdid, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	if ((void *)(eth + 1) > PACKET_END(skb))
-		return drop(skb, rdid, HNV_TRUNCATED);
+		return drop_sent(skb, rdid, HNV_TRUNCATED);
 	if (is_vlan(eth->h_proto))
-		return drop(skb, rdid, HNV_INNER_VLAN);
+		return drop_sent(skb, rdid, HNV_INNER_VLAN);
 	if (!same_mac(eth->h_source, port->mac))
-		return drop(skb, rdid, HNV_SPOOFED_MAC);
+		return drop_sent(skb, rdid, HNV_SPOOFED_MAC);
 	if (eth->h_proto == bpf_htons(ETH_P_ARP))
 		return answer_arp(skb, port);
 	if (is_group_mac(eth->h_dest))
-		return drop(skb, rdid, HNV_MULTICAST);
+		return drop_sent(skb, rdid, HNV_MULTICAST);
 	if (eth->h_proto != bpf_htons(ETH_P_IP))
-		return drop(skb, rdid, HNV_ETHERTYPE);
+		return drop_sent(skb, rdid, HNV_ETHERTYPE);
 
 	if (!have(skb, sizeof(*eth) + sizeof(*ip)))
-		return drop(skb, rdid, HNV_TRUNCATED);
+		return drop_sent(skb, rdid, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	ip = (void *)(eth + 1);
 	if ((void *)(ip + 1) > PACKET_END(skb) ||
 	    !sound_ipv4(ip, skb->len - sizeof(*eth), skb->gso_size != 0))
-		return drop(skb, rdid, HNV_TRUNCATED);
+		return drop_sent(skb, rdid, HNV_TRUNCATED);
 	if (!(port->flags & HNV_PORT_GATEWAY) && !owns_address(port, ip->saddr, ifindex))
-		return drop(skb, rdid, HNV_SPOOFED_CA);
+		return drop_sent(skb, rdid, HNV_SPOOFED_CA);
 	if (bpf_ntohl(ip->daddr) >= 0xe0000000)
-		return drop(skb, rdid, HNV_MULTICAST);
+		return drop_sent(skb, rdid, HNV_MULTICAST);
 
 	if (!(ip->frag_off & bpf_htons(FRAGMENT_MASK))) {
 		/* Only headers without options carry the ports where they are looked for; others hash without. */
@@ -97,23 +97,23 @@ int overlay_port(struct __sk_buff *skb)
 		if ((ip->protocol == IPPROTO_GRE ||
 		     (ip->protocol == IPPROTO_UDP && l4 >> 16 == bpf_htons(VXLAN_PORT))) &&
 		    nested(skb, ip->daddr))
-			return drop(skb, rdid, HNV_NESTED);
+			return drop_sent(skb, rdid, HNV_NESTED);
 	}
 
 	routed = is_router_mac(eth->h_dest);
 	location = routed ? route_packet(rdid, ip->daddr, &reason) : find_mac(port->vsid, eth->h_dest);
 	if (!location)
-		return drop(skb, rdid, reason);
+		return drop_sent(skb, rdid, reason);
 	/* Back to where it came from: a switch never does that, and a router would only turn in a circle. */
 	if (location->port == ifindex)
-		return drop(skb, rdid, routed ? HNV_NO_ROUTE : HNV_NO_RECORD);
+		return drop_sent(skb, rdid, routed ? HNV_NO_ROUTE : HNV_NO_RECORD);
 	if (location->flags & HNV_LOCATION_ROUTER)
 		return answer_ping(skb, port);
 	if (segment_length(skb, ip, tcp_words) > location->mtu)
-		return drop(skb, rdid, HNV_TOO_BIG);
+		return drop_sent(skb, rdid, HNV_TOO_BIG);
 	if (routed) {
 		if (ip->ttl <= 1)
-			return drop(skb, rdid, HNV_TTL_EXCEEDED);
+			return drop_sent(skb, rdid, HNV_TTL_EXCEEDED);
 		__be16 *ttl = (__be16 *)&ip->ttl, old = *ttl;
 
 		ip->ttl--;
@@ -143,25 +143,25 @@ static __noinline int refuse(struct __sk_buff *skb)
 	if ((void *)(&outer->ip + 1) > PACKET_END(skb) || !(provider_flags(outer->ip.daddr) & HNV_PROVIDER_LOCAL))
 		return TC_ACT_OK;
 	if (outer->ip.frag_off & bpf_htons(FRAGMENT_MASK))
-		return drop(skb, HNV_RDID_NONE, HNV_FRAGMENTED_OUTER);
+		return drop_received(skb, HNV_RDID_NONE, HNV_FRAGMENTED_OUTER);
 	if (!have(skb, sizeof(*eth) + sizeof(*outer)))
-		return drop(skb, HNV_RDID_NONE, HNV_TRUNCATED);
+		return drop_received(skb, HNV_RDID_NONE, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	outer = (void *)(eth + 1);
 	if ((void *)(&outer->gre + 1) > PACKET_END(skb))
-		return drop(skb, HNV_RDID_NONE, HNV_TRUNCATED);
+		return drop_received(skb, HNV_RDID_NONE, HNV_TRUNCATED);
 	if (outer->ip.ihl != 5 || outer->gre.flags_protocol != bpf_htonl(NVGRE_FLAGS_PROTOCOL))
-		return drop(skb, HNV_RDID_NONE, HNV_BAD_GRE);
+		return drop_received(skb, HNV_RDID_NONE, HNV_BAD_GRE);
 
 	vsid = bpf_ntohl(outer->gre.key) >> 8;
 	rdid = bpf_map_lookup_elem(&vsids, &vsid);
 	if (!(provider_flags(outer->ip.saddr) & HNV_PROVIDER_PEER))
-		return drop(skb, rdid ? *rdid : HNV_RDID_NONE, HNV_UNKNOWN_PA);
+		return drop_received(skb, rdid ? *rdid : HNV_RDID_NONE, HNV_UNKNOWN_PA);
 	if (!rdid)
-		return drop(skb, HNV_RDID_NONE, HNV_UNKNOWN_VSID);
+		return drop_received(skb, HNV_RDID_NONE, HNV_UNKNOWN_VSID);
 	if (skb->len < WHOLE_LENGTH)
-		return drop(skb, *rdid, HNV_TRUNCATED);
-	return drop(skb, *rdid, HNV_FOREIGN_PA);
+		return drop_received(skb, *rdid, HNV_TRUNCATED);
+	return drop_received(skb, *rdid, HNV_FOREIGN_PA);
 }
 
 SEC("tc")
@@ -202,24 +202,24 @@ int overlay_wire(struct __sk_buff *skb)
 		return refuse(skb);
 
 	if (is_vlan(inner_eth->h_proto))
-		return drop(skb, *rdid, HNV_INNER_VLAN);
+		return drop_received(skb, *rdid, HNV_INNER_VLAN);
 	if (is_group_mac(inner_eth->h_dest))
-		return drop(skb, *rdid, HNV_MULTICAST);
+		return drop_received(skb, *rdid, HNV_MULTICAST);
 	if (inner_eth->h_proto != bpf_htons(ETH_P_IP))
-		return drop(skb, *rdid, HNV_ETHERTYPE);
+		return drop_received(skb, *rdid, HNV_ETHERTYPE);
 	if (!sound_ipv4(&outer->ip, skb->len - sizeof(*eth), skb->gso_size != 0) ||
 	    !sound_ipv4(ip, skb->len - sizeof(*eth) - OVERHEAD, skb->gso_size != 0))
-		return drop(skb, *rdid, HNV_TRUNCATED);
+		return drop_received(skb, *rdid, HNV_TRUNCATED);
 	if (ip->protocol == IPPROTO_GRE && nested(skb, ip->daddr))
-		return drop(skb, *rdid, HNV_NESTED);
+		return drop_received(skb, *rdid, HNV_NESTED);
 
 	location = find_mac(tunnel.vsid, inner_eth->h_dest);
 	if (!location || !location->port)
-		return drop(skb, *rdid, HNV_NOT_LOCAL);
+		return drop_received(skb, *rdid, HNV_NOT_LOCAL);
 	if (!merge_congestion(ip, outer->ip.tos))
-		return drop(skb, *rdid, HNV_CONGESTION);
+		return drop_received(skb, *rdid, HNV_CONGESTION);
 	inner = load_ethernet(inner_eth);
 	if (!decapsulate(skb, &inner))
-		return drop(skb, *rdid, HNV_ADJUST_FAILED);
+		return drop_received(skb, *rdid, HNV_ADJUST_FAILED);
 	return deliver(skb, location);
 }

@@ -8,12 +8,12 @@ import { type Address, addressFromBytes, type Mac, macBytes, macFromBytes, mappe
 import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
 
 /** HNV_ABI: number of the directory in which the maps are pinned; another layout is another number. */
-export const ABI = 1;
+export const ABI = 2;
 
-/** Maps whose entries are resources; `drops` holds counters and is only read. */
+/** Maps whose entries are resources; `drops` holds counters and `events` is a ring buffer: those are only read. */
 export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers'] as const;
 export type EntryMap = (typeof ENTRY_MAPS)[number];
-export const PINNED_MAPS = [...ENTRY_MAPS, 'drops'] as const;
+export const PINNED_MAPS = [...ENTRY_MAPS, 'drops', 'events'] as const;
 
 export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire' } as const;
 
@@ -27,6 +27,9 @@ export const LOCATION_ROUTER = 4;
 export const ROUTE_VIA = 1;
 export const PROVIDER_LOCAL = 1;
 export const PROVIDER_PEER = 2;
+const EVENT_LEARNED = 1;
+const EVENT_DROPPED = 2;
+const EVENT_FRAME = 64;
 
 export interface Port {
   readonly rdid: Slot;
@@ -76,6 +79,7 @@ export const SIZE = {
   tunnelKey: 36,
   dropKey: 8,
   drops: 16,
+  event: 128,
 } as const;
 
 /** Where each field of the structs stands; compared with the C compiler's offsets in the tests. */
@@ -98,8 +102,22 @@ export const OFFSET = {
   macKey: { vsid: 0, mac: 4, zero: 10 },
   routeKey: { prefixlen: 0, rdid: 4, address: 8 },
   tunnelKey: { vsid: 0, source: 4, destination: 20 },
-  dropKey: { rdid: 0, reason: 4 },
+  dropKey: { rdid: 0, reason: 4, direction: 6 },
   drops: { packets: 0, bytes: 8 },
+  event: {
+    type: 0,
+    rdid: 4,
+    vsid: 8,
+    port: 12,
+    address: 16,
+    provider: 32,
+    mac: 48,
+    reason: 54,
+    direction: 56,
+    captured: 58,
+    length: 60,
+    frame: 64,
+  },
 } as const;
 
 const view = (b: Uint8Array) => new DataView(b.buffer, b.byteOffset, b.byteLength);
@@ -130,6 +148,7 @@ class Writer {
 }
 
 const u32 = (b: Uint8Array, at: number): number => view(b).getUint32(at, true);
+const u16 = (b: Uint8Array, at: number): number => view(b).getUint16(at, true);
 const addressAt = (b: Uint8Array, at: number): Address => addressFromBytes(b.subarray(at, at + 16));
 const macAt = (b: Uint8Array, at: number): Mac => macFromBytes(b.subarray(at, at + 6));
 
@@ -151,7 +170,7 @@ export function decodePort(b: Uint8Array): Port {
     rdid: u32(b, o.rdid),
     vsid: u32(b, o.vsid),
     flags: u32(b, o.flags),
-    mtu: view(b).getUint16(o.mtu, true),
+    mtu: u16(b, o.mtu),
     mac: macAt(b, o.mac),
     address: addressAt(b, o.address),
   };
@@ -173,7 +192,7 @@ export function decodeLocation(b: Uint8Array): Location {
     port: u32(b, o.port),
     uplink: u32(b, o.uplink),
     flags: u32(b, o.flags),
-    mtu: view(b).getUint16(o.mtu, true),
+    mtu: u16(b, o.mtu),
     mac: macAt(b, o.mac),
     destination: addressAt(b, o.destination),
     source: addressAt(b, o.source),
@@ -228,11 +247,17 @@ export const decodeTunnelKey = (b: Uint8Array): { vsid: Vsid; source: Address; d
   destination: addressAt(b, 20),
 });
 
-export const encodeDropKey = (rdid: Slot, reason: number): Uint8Array =>
-  new Writer(SIZE.dropKey).u32(0, rdid).u32(4, reason).bytes;
-export const decodeDropKey = (b: Uint8Array): { rdid: Slot; reason: number } => ({
+const DIRECTIONS = { port: 1, wire: 2 } as const;
+/** Where a frame came from: a VM or a compartment, or the provider network. */
+export type Direction = keyof typeof DIRECTIONS;
+const directionOf = (number: number): Direction => (number === DIRECTIONS.wire ? 'wire' : 'port');
+
+export const encodeDropKey = (rdid: Slot, reason: number, direction: Direction): Uint8Array =>
+  new Writer(SIZE.dropKey).u32(0, rdid).u16(4, reason).u16(6, DIRECTIONS[direction]).bytes;
+export const decodeDropKey = (b: Uint8Array): { rdid: Slot; reason: number; direction: Direction } => ({
   rdid: u32(b, 0),
-  reason: u32(b, 4),
+  reason: u16(b, 4),
+  direction: directionOf(u16(b, 6)),
 });
 
 /** Sum over the per-CPU values of one key. */
@@ -245,6 +270,49 @@ export function decodeDrops(perCpu: Uint8Array): Drops {
     bytes += Number(v.getBigUint64(at + 8, true));
   }
   return { packets, bytes };
+}
+
+/** A frame told where an address of a learning virtual subnet is (R-ENC-8). */
+export interface LearnedEvent {
+  readonly type: 'LEARNED';
+  readonly rdid: Slot;
+  readonly vsid: Vsid;
+  readonly port: number; // ifindex of the local port; 0 = at `provider`
+  readonly address: Address;
+  readonly provider: Address; // `::` = at the port
+  readonly mac: Mac;
+}
+
+/** One of the dropped frames; how many there were, the counters say. */
+export interface DroppedEvent {
+  readonly type: 'DROPPED';
+  readonly rdid: Slot; // 0 = of no known tenant
+  readonly port: number; // ifindex the frame came in by: of the port, or of the provider NIC
+  readonly reason: number;
+  readonly direction: Direction;
+  readonly length: number; // bytes of the whole frame
+  readonly frame: Uint8Array; // its first bytes, at most 64; a copy
+}
+
+/** Undefined for a record that is shorter than an event or of a type unknown to this version. */
+export function decodeEvent(b: Uint8Array): LearnedEvent | DroppedEvent | undefined {
+  if (b.length < SIZE.event) return undefined;
+  const o = OFFSET.event;
+  const [rdid, port] = [u32(b, o.rdid), u32(b, o.port)];
+  if (u32(b, o.type) === EVENT_LEARNED) {
+    const [address, provider] = [addressAt(b, o.address), addressAt(b, o.provider)];
+    return { type: 'LEARNED', rdid, vsid: u32(b, o.vsid), port, address, provider, mac: macAt(b, o.mac) };
+  }
+  if (u32(b, o.type) !== EVENT_DROPPED) return undefined;
+  return {
+    type: 'DROPPED',
+    rdid,
+    port,
+    reason: u16(b, o.reason),
+    direction: directionOf(u16(b, o.direction)),
+    length: u32(b, o.length),
+    frame: b.slice(o.frame, o.frame + Math.min(u16(b, o.captured), EVENT_FRAME)),
+  };
 }
 
 /** The tenant of an entry as the kernel holds it; what the entry hand sorts by. */

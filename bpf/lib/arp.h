@@ -51,24 +51,24 @@ static __noinline int answer_arp(struct __sk_buff *skb, struct hnv_port *port)
 	if (!port)
 		return TC_ACT_SHOT;
 	if (!have(skb, sizeof(*eth) + sizeof(*arp)))
-		return drop(skb, port->rdid, HNV_TRUNCATED);
+		return drop_sent(skb, port->rdid, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	arp = (void *)(eth + 1);
 	if ((void *)(arp + 1) > PACKET_END(skb))
-		return drop(skb, port->rdid, HNV_TRUNCATED);
+		return drop_sent(skb, port->rdid, HNV_TRUNCATED);
 
 	if (arp->hardware != bpf_htons(ARP_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_length != 6 || arp->protocol_length != 4 || arp->operation != bpf_htons(ARP_REQUEST))
-		return drop(skb, port->rdid, HNV_ETHERTYPE);
+		return drop_sent(skb, port->rdid, HNV_ETHERTYPE);
 	if (!same_mac(arp->sender_mac, port->mac))
-		return drop(skb, port->rdid, HNV_SPOOFED_MAC);
+		return drop_sent(skb, port->rdid, HNV_SPOOFED_MAC);
 	if (arp->sender && !owns_address(port, arp->sender, skb->ifindex))
-		return drop(skb, port->rdid, HNV_SPOOFED_CA);
+		return drop_sent(skb, port->rdid, HNV_SPOOFED_CA);
 	/* An announcement, or a probe for an address that is the port's own: silence says that nobody else has it. */
 	if (owns_address(port, arp->target, skb->ifindex))
-		return drop(skb, port->rdid, HNV_MULTICAST);
+		return drop_sent(skb, port->rdid, HNV_MULTICAST);
 	if (!known_mac(port, arp->target, mac))
-		return drop(skb, port->rdid, HNV_NO_RECORD);
+		return drop_sent(skb, port->rdid, HNV_NO_RECORD);
 
 	arp->operation = bpf_htons(ARP_REPLY);
 	__be32 asked = arp->target;

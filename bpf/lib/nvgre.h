@@ -69,7 +69,7 @@ static __always_inline int encapsulate(struct __sk_buff *skb, const struct hnv_l
 		failed = bpf_skb_adjust_room(skb, OVERHEAD, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 	start = PACKET_START(skb);
 	if (failed || start + sizeof(struct ethhdr) + OVERHEAD > PACKET_END(skb))
-		return drop(skb, location->rdid, HNV_ADJUST_FAILED);
+		return drop_sent(skb, location->rdid, HNV_ADJUST_FAILED);
 
 	/* RFC 791: version, length, TOS, total length; no identification; DF; TTL, protocol; addresses. */
 	word = start + sizeof(struct ethhdr);

@@ -1,9 +1,18 @@
 /** The loaded object with the maps of a policy; programs run one frame at a time by BPF_PROG_TEST_RUN (bpf(2)). */
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { decodeDropKey, ENTRY_MAPS, PROGRAMS } from '../../encap/abi.ts';
+import {
+  type DroppedEvent,
+  decodeDropKey,
+  decodeEvent,
+  ENTRY_MAPS,
+  type LearnedEvent,
+  PROGRAMS,
+} from '../../encap/abi.ts';
 import { type OverlayInput, overlayResources } from '../../encap/overlay.ts';
+import { RingBuf } from '../../kernel/bpf/ringbuf.ts';
 import { BpfObject, testRun } from '../../kernel/bpf.ts';
 import { inNetns } from '../../kernel/netns.ts';
 import { reasonName } from '../../lib/reason.ts';
@@ -19,12 +28,14 @@ export interface Run {
   readonly frame: Buffer;
   /** Counted by this run. */
   readonly drop?: { readonly reason: string; readonly slot: number };
+  readonly direction?: string;
 }
 
 export class DataPath {
   readonly #world = new World();
   readonly #object: BpfObject;
   readonly #netns: number;
+  readonly #events: RingBuf;
 
   /** Makes devices with the given indexes in a namespace of its own, because a frame must have come from somewhere. */
   constructor(input: OverlayInput, indexes: readonly number[]) {
@@ -36,6 +47,7 @@ export class DataPath {
     );
     this.#netns = fs.openSync(this.#world.nsPath(ns), 'r');
     this.#object = new BpfObject(path.join(root, 'dist/bpf/overlay.bpf.o'));
+    this.#events = new RingBuf(this.#object.map('events'));
     const maps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#object.map(name)]));
     for (const r of overlayResources(input))
       if (r.kind === 'entry')
@@ -53,7 +65,22 @@ export class DataPath {
     const counted = [...drops.batches()].flat().map(([key]) => decodeDropKey(key));
     if (counted.length > 1) throw new Error('one frame, two drops');
     const [drop] = counted;
-    return { action: ret, frame: data, ...(drop && { drop: { reason: reasonName(drop.reason), slot: drop.rdid } }) };
+    const counts = drop && {
+      drop: { reason: reasonName(drop.reason), slot: drop.rdid },
+      direction: drop.direction,
+    };
+    return { action: ret, frame: data, ...counts };
+  }
+
+  /** What the data plane has told since the last call. */
+  events(): readonly (LearnedEvent | DroppedEvent)[] {
+    const told: (LearnedEvent | DroppedEvent)[] = [];
+    this.#events.drain((buf, offset, length) => {
+      const event = decodeEvent(buf.subarray(offset, offset + length));
+      assert.ok(event, 'an event that the decoder does not know');
+      told.push(event);
+    }, Number.POSITIVE_INFINITY);
+    return told;
   }
 
   async close(): Promise<void> {

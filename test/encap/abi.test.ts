@@ -26,6 +26,7 @@ const STRUCTS: Readonly<Record<keyof typeof abi.OFFSET, string>> = {
   tunnelKey: 'hnv_tunnel_key',
   dropKey: 'hnv_drop_key',
   drops: 'hnv_drops',
+  event: 'hnv_event',
 };
 
 const address: fc.Arbitrary<Address> = fc
@@ -84,7 +85,9 @@ describe('encap/abi', () => {
         assert.deepEqual(abi.decodeRecordKey(abi.encodeRecordKey(rdid, a)), { rdid, address: a });
         assert.deepEqual(abi.decodeMacKey(abi.encodeMacKey(v, m)), { vsid: v, mac: m });
         assert.deepEqual(abi.decodeTunnelKey(abi.encodeTunnelKey(v, a, b)), { vsid: v, source: a, destination: b });
-        assert.deepEqual(abi.decodeDropKey(abi.encodeDropKey(rdid, v)), { rdid, reason: v });
+        const reason = v & 0xffff;
+        for (const direction of ['port', 'wire'] as const)
+          assert.deepEqual(abi.decodeDropKey(abi.encodeDropKey(rdid, reason, direction)), { rdid, reason, direction });
       }),
     );
   });
