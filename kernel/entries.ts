@@ -5,16 +5,20 @@
  * `observe('all')` reads the maps and sorts the entries by slot; `observe(slot)` looks up the entries known for that slot, so
  * it costs nothing per other tenant, and does not see entries that somebody added behind our back. Arrays have all their keys
  * always: an all-zero value counts as absent, and delete writes zeros.
+ *
+ * Many ops at once go by map and in batches: a system call for each would take most of the time of a million records.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Slot } from '../compartments/numbers.ts';
-import type { AnyResource, Hand, Kind, Op, Resource, Specs } from '../compartments/resource.ts';
+import type { AnyResource, Executed, Failure, Hand, Kind, Op, Resource, Specs } from '../compartments/resource.ts';
 import type { BpfMap } from './bpf/map.ts';
+import { batched, bytes, type EntryOp, Staging } from './staging.ts';
 
 /** The compartment an entry belongs to; both parts as bytes. */
 export type SlotOfEntry = (map: string, key: Uint8Array, value: Uint8Array) => Slot;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const idOf = (spec: Specs['entry']): string => `${spec.map} ${spec.key}`;
 const isZero = (bytes: Uint8Array): boolean => bytes.every((b) => b === 0);
 
 /** Entries by slot; each entry is in one slot. */
@@ -22,12 +26,18 @@ class EntryIndex {
   readonly #bySlot = new Map<Slot, Map<string, Resource<'entry'>>>();
   readonly #slots = new Map<string, Slot>();
 
-  put(spec: Specs['entry'], slot: Slot): void {
-    const key = `${spec.map} ${spec.key}`;
-    this.drop(key);
-    const entries = this.#bySlot.get(slot) ?? new Map<string, Resource<'entry'>>();
-    this.#bySlot.set(slot, entries.set(key, { kind: 'entry', key, slot, spec }));
-    this.#slots.set(key, slot);
+  put(key: string, spec: Specs['entry'], slot: Slot): void {
+    const former = this.#slots.get(key);
+    if (former !== slot) {
+      if (former !== undefined) this.#bySlot.get(former)?.delete(key);
+      this.#slots.set(key, slot);
+    }
+    let entries = this.#bySlot.get(slot);
+    if (!entries) {
+      entries = new Map();
+      this.#bySlot.set(slot, entries);
+    }
+    entries.set(key, { kind: 'entry', key, slot, spec });
   }
 
   drop(key: string): void {
@@ -69,13 +79,56 @@ export class EntryHand implements Hand {
 
   async execute(op: Op): Promise<void> {
     if (op.resource.kind !== 'entry') throw new Error('not a resource of the entry hand');
-    const { key, spec, label } = op.resource;
+    const { spec } = op.resource;
     try {
       if (op.verb === 'delete') this.#delete(spec);
       else this.#set(spec);
     } catch (e) {
-      const what = label ?? `entry ${key}`;
-      throw new Error(`${op.verb} ${what}: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
+      throw failed(op, e);
+    }
+  }
+
+  /** Once an op of a slot has failed, the rest of its ops are left out. */
+  async executeAll(ops: readonly Op[]): Promise<Executed> {
+    const done: Op[] = [];
+    const failures: Failure[] = [];
+    const stopped = new Set<Slot>();
+    for (const batch of batched(ops)) {
+      for (let rest = batch; ; ) {
+        if (stopped.size > 0) rest = rest.filter((op) => !stopped.has(op.resource.slot));
+        if (rest.length === 0) break;
+        const { through, error } = this.#carryOut(rest);
+        for (let i = 0; i < through; i++) done.push(rest[i]!);
+        const at = rest[through];
+        if (!at) break;
+        stopped.add(at.resource.slot);
+        failures.push({ op: at, error: failed(at, error) });
+        rest = rest.slice(through + 1);
+      }
+      await setImmediate(); // a large policy must not hold up the loop
+    }
+    return { done, failures };
+  }
+
+  /** A batch of one map and one sort, up to the first op that fails. */
+  #carryOut(batch: readonly EntryOp[]): { through: number; error?: unknown } {
+    const { verb, resource } = batch[0]!;
+    try {
+      const gone = verb === 'delete';
+      const staging = new Staging(this.#map(resource.spec.map), batch, gone);
+      const { done, error } = staging.write();
+      for (let i = 0; i < done; i++) this.#settle(batch[i]!.resource, staging.key(i), staging.value(i), gone);
+      return { through: done, error: error ?? staging.error };
+    } catch (e) {
+      return { through: 0, error: e };
+    }
+  }
+
+  #settle({ key, spec }: Resource<'entry'>, keyBytes: Uint8Array, valueBytes: Uint8Array, gone: boolean): void {
+    const slot = gone ? undefined : this.#slotOf(spec.map, keyBytes, valueBytes);
+    for (const index of this.#indexes()) {
+      if (slot === undefined) index.drop(key);
+      else index.put(key, spec, slot);
     }
   }
 
@@ -85,7 +138,7 @@ export class EntryHand implements Hand {
     const value = bytes(spec.value, map.valueSize, 'value');
     map.set(key, value);
     const slot = this.#slotOf(spec.map, key, value);
-    for (const index of this.#indexes()) index.put(spec, slot);
+    for (const index of this.#indexes()) index.put(idOf(spec), spec, slot);
   }
 
   #delete(spec: Specs['entry']): void {
@@ -93,7 +146,7 @@ export class EntryHand implements Hand {
     const key = bytes(spec.key, map.keySize, 'key');
     if (map.isArray) map.set(key, Buffer.alloc(map.valueSize));
     else map.delete(key);
-    for (const index of this.#indexes()) index.drop(`${spec.map} ${spec.key}`);
+    for (const index of this.#indexes()) index.drop(idOf(spec));
   }
 
   #indexes(): EntryIndex[] {
@@ -124,7 +177,10 @@ export class EntryHand implements Hand {
 
   #enter(index: EntryIndex, name: string, key: Uint8Array, value: Uint8Array): void {
     if (this.#map(name).isArray && isZero(value)) index.drop(`${name} ${hex(key)}`);
-    else index.put({ map: name, key: hex(key), value: hex(value) }, this.#slotOf(name, key, value));
+    else {
+      const spec = { map: name, key: hex(key), value: hex(value) };
+      index.put(idOf(spec), spec, this.#slotOf(name, key, value));
+    }
   }
 
   #lookUp(index: EntryIndex, id: string, spec: Specs['entry']): void {
@@ -135,9 +191,7 @@ export class EntryHand implements Hand {
   }
 }
 
-function bytes(text: string, size: number, what: string): Buffer {
-  const b = Buffer.from(text, 'hex');
-  if (b.length !== size || text.length !== 2 * size)
-    throw new RangeError(`EINVAL: the ${what} has ${text.length / 2} bytes, the map wants ${size}`);
-  return b;
+function failed(op: Op, e: unknown): Error {
+  const what = op.resource.label ?? `entry ${op.resource.key}`;
+  return new Error(`${op.verb} ${what}: ${e instanceof Error ? e.message : String(e)}`, { cause: e });
 }
