@@ -5,24 +5,34 @@
  * One thing happens at a time: an apply, a plan or a reconcile never sees another's half-way state.
  */
 import type { Logger } from 'pino';
-import type { GatewayConfig } from '../compartments/compartment.ts';
+import type { GatewayConfig, RoutingDomainId } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { describeOp, plan } from '../compartments/plan.ts';
-import { type Outcome, observe, reconcile, type Scope } from '../compartments/reconcile.ts';
+import { carryOut, type Failure, type Outcome, observe, reconcile, type Scope } from '../compartments/reconcile.ts';
+import { formatRecordError } from '../compartments/record-reasons.ts';
 import type { AnyResource, Hand, Op } from '../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS, type SlotTable, slotOf } from '../compartments/slots.ts';
 import type { ConfigError } from '../config/error.ts';
+import { mergeRecords, ownRecords } from '../control/merge.ts';
+import type { AskForChanges, RecordRefusal } from '../control/plane.ts';
+import { type Changed, changeRecords, type RecordChange, type RecordStore } from '../encap/records.ts';
 import type { Result } from '../lib/result.ts';
 import { err, ok } from '../lib/result.ts';
 import { Turns } from '../lib/turns.ts';
 import type { Event } from './event.ts';
-import { changedSlots, namesOf, type Running, type Source } from './running.ts';
+import { changedSlots, fileRecords, namesOf, type Running, runningOf, type Source, withRecords } from './running.ts';
 
 /** What the gateway keeps on disk. */
 export interface Store {
   readonly slots: SlotTable;
   saveSlots(table: SlotTable): void;
   saveRunning(source: Source): void;
+  /** Records that are not the file's. */
+  readonly records: {
+    read(): readonly RecordChange[];
+    save(changed: Changed): void;
+    saveAll(store: RecordStore): void;
+  };
 }
 
 /** The tunnels: told which interfaces are loaded into charon, asked which are up. */
@@ -42,6 +52,8 @@ export interface Parts {
   load(source: Source): Result<GatewayConfig, readonly ConfigError[]>;
   /** Every resource of a slot, or of all, as they must be now. */
   desired(running: Running, up: ReadonlySet<string>, scope: Scope): readonly AnyResource[];
+  /** What must be done when only records of some VM networks changed. */
+  recordOps(before: Running, after: Running, networks: readonly RoutingDomainId[]): readonly Op[];
   /** Calls back later with an event. */
   later(event: Event, milliseconds: number): void;
 }
@@ -78,6 +90,10 @@ export class Gateway {
 
   get running(): Running | undefined {
     return this.#running;
+  }
+
+  get records(): RecordStore | undefined {
+    return this.#running?.records;
   }
 
   /** Name of the routing domain of a slot, for people; the default compartment's is ''. */
@@ -124,8 +140,38 @@ export class Gateway {
         return err(refusal);
       }
       this.#parts.store.saveRunning(source);
+      this.#parts.store.records.saveAll(candidate.value.records);
       this.#parts.tunnels.loaded(candidate.value);
       this.#parts.log.info({ ops: outcome.done.length, file: source.file }, 'configuration applied');
+      return ok(outcome.done);
+    });
+  }
+
+  /**
+   * Changes policy records, all of them or none. Records of VM networks become the entries that differ, whatever else the
+   * gateway has; provider addresses and routes lie under everything, so they are compared with everything.
+   */
+  changeRecords(ask: AskForChanges): Promise<Result<readonly Op[], RecordRefusal>> {
+    return this.#turns.take(async () => {
+      const before = this.#running;
+      if (!before) return err({ code: 'NOT_CONFIGURED', message: 'there is no configuration yet' });
+      const changes = ask(before.records);
+      const changed = changes.ok ? changeRecords(before.records, changes.value) : changes;
+      if (!changed.ok) return err({ code: 'RECORD', errors: changed.error });
+      const after = withRecords(before, changed.value.store, changed.value.networks);
+      const step = async (from: Running, to: Running): Promise<Outcome> => {
+        this.#running = to;
+        if (changed.value.machine) return this.#reconcile('all');
+        return this.#carryOut(this.#parts.recordOps(from, to, changed.value.networks));
+      };
+      const outcome = await step(before, after);
+      if (!outcome.settled) {
+        const refusal = this.#failed(outcome);
+        this.#parts.log.error({ failures: refusal.failures }, 'records refused, putting the former ones back');
+        await step(after, before);
+        return err(refusal);
+      }
+      this.#parts.store.records.save(changed.value);
       return ok(outcome.done);
     });
   }
@@ -177,7 +223,10 @@ export class Gateway {
       this.#parts.store.saveSlots(table);
       this.#table = table;
     }
-    const running = { config: config.value, table, source };
+    const own = this.#running ? ownRecords(this.#running.records) : this.#parts.store.records.read();
+    const { store, dropped } = mergeRecords(fileRecords(config.value), own);
+    for (const e of dropped) this.#parts.log.warn({ code: e.code }, `not in force: ${formatRecordError(e)}`);
+    const running = runningOf(config.value, table, source, store);
     for (const [slot, name] of namesOf(running)) this.#names.set(slot, name);
     return ok(running);
   }
@@ -210,17 +259,27 @@ export class Gateway {
     };
   }
 
-  async #reconcile(scope: Scope, hands: readonly Hand[] = this.#parts.hands()): Promise<Outcome> {
+  async #carryOut(ops: readonly Op[]): Promise<Outcome> {
+    const { done, failures } = await carryOut(this.#parts.hands(), ops);
+    this.#tell(done, failures);
+    return { done, failures, settled: failures.length === 0 };
+  }
+
+  #tell(done: readonly Op[], failures: readonly Failure[]): void {
     const { log } = this.#parts;
-    const running = this.#running;
-    if (!running) return { done: [], failures: [], settled: true };
-    const outcome = await reconcile(hands, scope, () => this.#desired(hands, running, scope));
-    for (const op of outcome.done) log.info({ routingDomain: this.routingDomain(op.resource.slot) }, describeOp(op));
-    for (const { op, error } of outcome.failures) {
+    for (const op of done) log.info({ routingDomain: this.routingDomain(op.resource.slot) }, describeOp(op));
+    for (const { op, error } of failures) {
       const { slot } = op.resource;
       log.error({ routingDomain: this.routingDomain(slot), err: error }, `failed: ${describeOp(op)}`);
       this.#parts.later({ type: 'retry', slot }, RETRY_MS);
     }
+  }
+
+  async #reconcile(scope: Scope, hands: readonly Hand[] = this.#parts.hands()): Promise<Outcome> {
+    const running = this.#running;
+    if (!running) return { done: [], failures: [], settled: true };
+    const outcome = await reconcile(hands, scope, () => this.#desired(hands, running, scope));
+    this.#tell(outcome.done, outcome.failures);
     return outcome;
   }
 

@@ -8,8 +8,11 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { sysctlNames } from '../compartments/desired.ts';
+import { FIRST_SLOT, type Slot } from '../compartments/numbers.ts';
 import { formatConfigError } from '../config/error.ts';
 import { loadGateway } from '../config/load.ts';
+import { dropNotice } from '../control/drops.ts';
+import { EventHub } from '../control/hub.ts';
 import { ABI } from '../encap/abi.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
@@ -80,6 +83,7 @@ async function main(): Promise<void> {
     load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
     desired: (candidate, up, scope) =>
       desiredResources(candidate, up, scope, (r, s) => dataPlane.resources(r, s), store.digestKey),
+    recordOps: (before, after, networks) => dataPlane.recordOps(before, after, networks),
     later: (event, ms) => setTimeout(notice, ms, event).unref(),
   });
   const readings: Readings = {
@@ -106,7 +110,16 @@ async function main(): Promise<void> {
       for (const e of started.error.errors) log.error({ code: e.code }, formatConfigError(e));
   }
 
-  const api = await serveApi(options.socket, gateway, readings);
+  const events = new EventHub();
+  const api = await serveApi(options.socket, gateway, readings, events);
+  const names = {
+    routingDomain: (slot: Slot) => (slot < FIRST_SLOT ? '' : gateway.routingDomain(slot)),
+    device: (index: number) => dataPlane.deviceName(index),
+  };
+  dataPlane.watch((happened) => {
+    if (events.idle) return;
+    for (const e of happened) if (e.type === 'DROPPED') events.tell(dropNotice(e, names));
+  });
   setInterval(notice, RESYNC_MS, { type: 'resync' });
   if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);
   service.ready(source ? `configured by ${source.file}` : 'waits for a configuration');

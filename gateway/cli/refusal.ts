@@ -1,5 +1,6 @@
 /** What the gateway answers when it refuses, in the operator's words. */
 import { type ConfigError, formatConfigError } from '../../config/error.ts';
+import { explainFailures } from '../../control/refusal.ts';
 import type { Refusal } from '../gateway.ts';
 
 export function explainRefusal(body: unknown): string {
@@ -8,12 +9,7 @@ export function explainRefusal(body: unknown): string {
     case 'CONFIG':
       return ((refusal as { errors: readonly ConfigError[] }).errors ?? []).map(formatConfigError).join('\n');
     case 'FAILED':
-      return [
-        'the system refused part of it; everything was put back:',
-        ...((refusal as Extract<Refusal, { code: 'FAILED' }>).failures ?? []).map(
-          (f) => `  ${f.routingDomain ? `${f.routingDomain}: ` : ''}${f.op}: ${f.error}`,
-        ),
-      ].join('\n');
+      return explainFailures((refusal as Extract<Refusal, { code: 'FAILED' }>).failures ?? []);
     default:
       return refusal.message ?? 'the gateway refused without a reason';
   }

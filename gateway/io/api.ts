@@ -1,13 +1,15 @@
 /**
- * The gateway's API on a UNIX socket that only root can open: plan, apply, show. JSON in and out. The operator's file comes as
+ * The gateway's API on a UNIX socket that only root can open: plan, apply, show, policy
+ * records and events. JSON in and out. The operator's file comes as
  * text with its absolute path, because positions in errors and relative secret paths need it.
  */
-import fs from 'node:fs';
 import path from 'node:path';
 import fastify, { type FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { describeOp, worstImpact } from '../../compartments/plan.ts';
 import type { Op } from '../../compartments/resource.ts';
+import type { EventHub } from '../../control/hub.ts';
+import { listen, serveRecords } from '../../control/io/api.ts';
 import type { Result } from '../../lib/result.ts';
 import type { Gateway, Refusal } from '../gateway.ts';
 import type { Readings } from '../show/readings.ts';
@@ -34,7 +36,12 @@ const opRows = (gateway: Gateway, ops: readonly Op[]) => ({
 });
 
 /** Starts to listen; the returned instance's `close()` ends it. A socket left by a dead process is taken over. */
-export async function serveApi(socket: string, gateway: Gateway, readings: Readings): Promise<FastifyInstance> {
+export async function serveApi(
+  socket: string,
+  gateway: Gateway,
+  readings: Readings,
+  events: EventHub,
+): Promise<FastifyInstance> {
   const app = fastify({ bodyLimit: BODY_LIMIT });
 
   const answer = (result: Result<readonly Op[], Refusal>) =>
@@ -69,13 +76,9 @@ export async function serveApi(socket: string, gateway: Gateway, readings: Readi
     },
   );
 
-  fs.mkdirSync(path.dirname(socket), { recursive: true });
-  fs.rmSync(socket, { force: true });
-  const mask = process.umask(0o177);
-  try {
-    await app.listen({ path: socket });
-  } finally {
-    process.umask(mask);
-  }
+  serveRecords(app, { records: () => gateway.records, changeRecords: (c) => gateway.changeRecords(c), events }, (ops) =>
+    opRows(gateway, ops),
+  );
+  await listen(app, socket);
   return app;
 }

@@ -150,11 +150,12 @@ function drops(running: Running, read: Readings, routingDomain: string | undefin
       routingDomain: d.slot < FIRST_SLOT ? '' : (names.get(d.slot) ?? `compartment ${d.slot}`),
     }))
     .filter((d) => d.packets > 0 && (routingDomain === undefined || d.routingDomain === routingDomain))
-    .sort((a, b) => a.slot - b.slot || a.reason - b.reason)
+    .sort((a, b) => a.slot - b.slot || a.reason - b.reason || a.direction.localeCompare(b.direction))
     .map((d) => ({
       RoutingDomain: d.routingDomain,
       Number: d.reason,
       Reason: reasonName(d.reason),
+      Direction: d.direction,
       Packets: d.packets,
       Bytes: d.bytes,
       Meaning: PACKET_REASONS.find((r) => r.number === d.reason)?.meaning ?? '',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { GUARD_METRIC } from '../../compartments/desired.ts';
 import { PROTOCOL } from '../../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS } from '../../compartments/slots.ts';
-import type { Running } from '../../gateway/running.ts';
+import { fileRecords, type Running, runningOf } from '../../gateway/running.ts';
 import type { Readings } from '../../gateway/show/readings.ts';
 import { NOUNS, show } from '../../gateway/show/show.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
@@ -15,11 +15,12 @@ const config = gateway(
   tenant('Contoso', 'IfCi1', [s2s('IfCe1', '59.10.10.10', '10.1.0.0/24')]),
   tenant('Woodgrove', 'IfWi1', [s2s('IfWe1', '59.10.10.100', '10.1.0.0/24')]),
 );
-const running: Running = {
+const running: Running = runningOf(
   config,
-  table: assignSlots(EMPTY_SLOTS, config.compartments),
-  source: { file: '/etc/gateway.yaml', text: '' },
-};
+  assignSlots(EMPTY_SLOTS, config.compartments),
+  { file: '/etc/gateway.yaml', text: '' },
+  fileRecords(config),
+);
 const route = (prefix: string, metric: number, protocol: number, device?: string): NetnsView['routes'][number] => ({
   prefix: prefix as Prefix,
   metric,
@@ -60,9 +61,9 @@ const readings: Readings = {
     };
   },
   drops: () => [
-    { slot: 3, reason: 4, packets: 7, bytes: 700 },
-    { slot: 0, reason: 12, packets: 1, bytes: 60 },
-    { slot: 2, reason: 7, packets: 0, bytes: 0 },
+    { slot: 3, reason: 4, direction: 'port', packets: 7, bytes: 700 },
+    { slot: 0, reason: 12, direction: 'port', packets: 1, bytes: 60 },
+    { slot: 2, reason: 7, direction: 'port', packets: 0, bytes: 0 },
   ],
   tunnel: (name) =>
     name === 'IfCe1' ? { connectionState: 'Connected', lastError: '', unreachabilityReasons: [] } : undefined,
