@@ -13,9 +13,10 @@ import { formatRecordError } from '../compartments/record-reasons.ts';
 import type { AnyResource, Hand, Op } from '../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS, type SlotTable, slotOf } from '../compartments/slots.ts';
 import type { ConfigError } from '../config/error.ts';
+import { changeInForce } from '../control/change.ts';
 import { mergeRecords, ownRecords } from '../control/merge.ts';
 import type { AskForChanges, RecordRefusal } from '../control/plane.ts';
-import { type Changed, changeRecords, type RecordChange, type RecordStore } from '../encap/records.ts';
+import type { Changed, RecordChange, RecordStore } from '../encap/records.ts';
 import type { Result } from '../lib/result.ts';
 import { err, ok } from '../lib/result.ts';
 import { Turns } from '../lib/turns.ts';
@@ -152,28 +153,22 @@ export class Gateway {
    * gateway has; provider addresses and routes lie under everything, so they are compared with everything.
    */
   changeRecords(ask: AskForChanges): Promise<Result<readonly Op[], RecordRefusal>> {
-    return this.#turns.take(async () => {
-      const before = this.#running;
-      if (!before) return err({ code: 'NOT_CONFIGURED', message: 'there is no configuration yet' });
-      const changes = ask(before.records);
-      const changed = changes.ok ? changeRecords(before.records, changes.value) : changes;
-      if (!changed.ok) return err({ code: 'RECORD', errors: changed.error });
-      const after = withRecords(before, changed.value.store, changed.value.networks);
-      const step = async (from: Running, to: Running): Promise<Outcome> => {
-        this.#running = to;
-        if (changed.value.machine) return this.#reconcile('all');
-        return this.#carryOut(this.#parts.recordOps(from, to, changed.value.networks));
-      };
-      const outcome = await step(before, after);
-      if (!outcome.settled) {
-        const refusal = this.#failed(outcome);
-        this.#parts.log.error({ failures: refusal.failures }, 'records refused, putting the former ones back');
-        await step(after, before);
-        return err(refusal);
-      }
-      this.#parts.store.records.save(changed.value);
-      return ok(outcome.done);
-    });
+    return this.#turns.take(() =>
+      changeInForce(this.records, ask, {
+        put: async (_from, to, { networks, machine }) => {
+          const before = this.#running!;
+          this.#running = withRecords(before, to, networks);
+          if (machine) return this.#reconcile('all');
+          return this.#carryOut(this.#parts.recordOps(before, this.#running, networks));
+        },
+        failures: (outcome) => {
+          const { failures } = this.#failed(outcome);
+          this.#parts.log.error({ failures }, 'records refused, putting the former ones back');
+          return failures;
+        },
+        save: (changed) => this.#parts.store.records.save(changed),
+      }),
+    );
   }
 
   /** Wakes the loop; events that arrive while it runs are gathered. */

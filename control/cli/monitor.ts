@@ -1,7 +1,8 @@
 /** `monitor drops` and `monitor learned`: what happens, line by line, until the operator ends it. */
 import { Argument, Command, Option } from 'commander';
 import type { Notice } from '../hub.ts';
-import { follow, type Service } from '../io/client.ts';
+import { follow } from '../io/client.ts';
+import { type Reach, reaching } from './record.ts';
 
 type Line = Notice | { readonly type: 'lost'; readonly events: number };
 
@@ -37,15 +38,14 @@ export function monitorLine(n: Line): string {
   }
 }
 
-/** @param service asked for when the command runs. */
-export const monitorCommand = (service: () => Service): Command =>
-  new Command('monitor')
+export const monitorCommand = ({ options: reach, service }: Reach): Command =>
+  reaching(new Command('monitor'), reach())
     .description('prints what happens as it happens: a sample of dropped frames, or what is learned')
     .addArgument(new Argument('<noun>').choices(Object.keys(NOUNS)))
     .option('--routing-domain <name>', 'of one routing domain')
     .addOption(new Option('-o, --output <form>', 'form of the lines').choices(['table', 'json']).default('table'))
-    .action(async (noun: Noun, options: { routingDomain?: string; output: 'table' | 'json' }) => {
-      await follow(service(), `/v1/events?type=${NOUNS[noun]}`, (value) => {
+    .action(async (noun: Noun, options: Readonly<Record<string, string>>) => {
+      await follow(service(options), `/v1/events?type=${NOUNS[noun]}`, (value) => {
         const line = value as Line;
         if (options.routingDomain !== undefined && line.type !== 'lost' && line.RoutingDomain !== options.routingDomain)
           return;

@@ -22,6 +22,11 @@ const withProperties = (command: Command, kind: RecordKind): Command => {
   return command;
 };
 
+export const reaching = (command: Command, options: readonly Option[]): Command => {
+  for (const option of options) command.addOption(option);
+  return command;
+};
+
 /** What of the options are properties; commander has them in camel case. */
 function given(kind: RecordKind, options: Readonly<Record<string, string>>): Properties {
   const camel = (flag: string) => flag.replace(/-(\w)/g, (_, c: string) => c.toUpperCase());
@@ -47,27 +52,41 @@ const checked = ({ status, body }: Answer): unknown => {
   return body;
 };
 
-/** @param service asked for when the command runs, because its socket is an option of the program. */
-export function recordCommand(service: () => Service): Command {
+/** Where the commands find the process: options of theirs, and what these say. */
+export interface Reach {
+  readonly options: () => readonly Option[];
+  readonly service: (options: Readonly<Record<string, string>>) => Service;
+}
+
+export function recordCommand({ options: reach, service }: Reach): Command {
   const record = new Command('record').description(
     'policy records at run time; those of the file change with the file',
   );
   for (const verb of Object.keys(VERBS) as RecordVerb[]) {
     const group = record.command(verb);
     for (const kind of RECORD_KINDS)
-      withProperties(group.command(kind).description(VERBS[verb](kind)), kind).action(async (options) => {
-        const changes = [{ verb, kind, properties: given(kind, options) }];
-        const { ops } = checked(await request(service(), 'POST', '/v1/records', { changes })) as { ops: unknown[] };
-        process.stdout.write(`done, ${ops.length} ${ops.length === 1 ? 'operation' : 'operations'}\n`);
-      });
+      reaching(withProperties(group.command(kind).description(VERBS[verb](kind)), kind), reach()).action(
+        async (options) => {
+          const changes = [{ verb, kind, properties: given(kind, options) }];
+          const { ops } = checked(await request(service(options), 'POST', '/v1/records', { changes })) as {
+            ops: unknown[];
+          };
+          process.stdout.write(`done, ${ops.length} ${ops.length === 1 ? 'operation' : 'operations'}\n`);
+        },
+      );
   }
   const get = record.command('get');
   for (const kind of RECORD_KINDS)
-    withProperties(get.command(kind).description(`prints every ${kind} that has the given properties`), kind)
+    reaching(
+      withProperties(get.command(kind).description(`prints every ${kind} that has the given properties`), kind),
+      reach(),
+    )
       .addOption(output())
       .action(async (options) => {
         const query = new URLSearchParams(given(kind, options)).toString();
-        const rows = checked(await request(service(), 'GET', `/v1/records/${kind}${query && `?${query}`}`)) as Row[];
+        const rows = checked(
+          await request(service(options), 'GET', `/v1/records/${kind}${query && `?${query}`}`),
+        ) as Row[];
         process.stdout.write(options.output === 'json' ? `${JSON.stringify(rows, undefined, 2)}\n` : formatTable(rows));
       });
   return record;

@@ -119,8 +119,8 @@ program
     process.stdout.write((body as { text: string }).text);
   });
 
-program.addCommand(recordCommand(service));
-program.addCommand(monitorCommand(service));
+const reach = { options: () => [], service };
+program.addCommand(recordCommand(reach)).addCommand(monitorCommand(reach));
 
 try {
   await program.parseAsync();

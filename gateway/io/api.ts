@@ -42,7 +42,8 @@ export async function serveApi(
   readings: Readings,
   events: EventHub,
 ): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: BODY_LIMIT });
+  // Followers of events would keep a closing server waiting.
+  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
 
   const answer = (result: Result<readonly Op[], Refusal>) =>
     result.ok
