@@ -78,7 +78,7 @@ function changeOf(store: RecordStore, r: RecordRequest): Result<RecordChange, Er
   const read = (properties: Properties): Result<RecordTypes[RecordKind], Errors> => {
     const result = READ[r.kind](properties);
     if (result.ok) return result;
-    return err(result.error.map((p) => recordError('BAD_RECORD', title(r), `${p.problem}.`, `${capital(p.cure)}.`)));
+    return err(result.error.map((p) => recordError('BAD_RECORD', title(r), `${p.problem}.`, sentence(p.cure))));
   };
   if (r.verb === 'new') {
     const record = read(given);
@@ -94,7 +94,8 @@ function changeOf(store: RecordStore, r: RecordRequest): Result<RecordChange, Er
   return record.ok ? ok({ ...base, verb: 'set', key, patch: record.value } as RecordChange) : record;
 }
 
-const capital = (text: string): string => `${text[0]?.toUpperCase() ?? ''}${text.slice(1)}`;
+const sentence = (text: string): string =>
+  `${text[0]?.toUpperCase() ?? ''}${text.slice(1)}${text.endsWith('?') ? '' : '.'}`;
 
 /** All changes of a request, or everything that is wrong with it. */
 export function changesOf(
