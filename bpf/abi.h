@@ -38,6 +38,8 @@ struct hnv_port {
 #define HNV_LOCATION_ROUTED 1 /* a customer route covers it: the distributed router may send there */
 #define HNV_LOCATION_PEER 2   /* the local port is a veth whose other end is in another namespace */
 #define HNV_LOCATION_ROUTER 4 /* the distributed router itself */
+#define HNV_LOCATION_VXLAN 8  /* RFC 7348 instead of NVGRE */
+#define HNV_LOCATION_IPV6 16  /* the provider addresses are IPv6 */
 
 struct hnv_location {
 	__u32 rdid;
@@ -81,11 +83,19 @@ struct hnv_route {
 	struct hnv_location via;
 };
 
-/* tunnels: who may send NVGRE of a virtual subnet to which of our provider addresses; struct hnv_tunnel_key -> rdid */
+/* tunnels: who may send frames of a virtual subnet to which of our provider addresses; struct hnv_tunnel_key -> struct hnv_tunnel */
+#define HNV_TUNNEL_NVGRE 1 /* the encapsulations that we take off */
+#define HNV_TUNNEL_VXLAN 2
+
 struct hnv_tunnel_key {
 	__u32 vsid;
 	struct hnv_address source;
 	struct hnv_address destination;
+};
+
+struct hnv_tunnel {
+	__u32 rdid;
+	__u32 flags;
 };
 
 /* vsids: vsid -> rdid */
@@ -93,6 +103,7 @@ struct hnv_tunnel_key {
 /* providers: struct hnv_address -> flags */
 #define HNV_PROVIDER_LOCAL 1 /* an address of this machine */
 #define HNV_PROVIDER_PEER 2  /* named by a lookup record of some tenant */
+#define HNV_PROVIDER_VXLAN 4 /* VXLAN for this address is ours and not the stack's */
 
 /* drops: struct hnv_drop_key -> struct hnv_drops, one per CPU */
 #define HNV_FROM_PORT 1 /* a VM or a compartment sent it */

@@ -4,7 +4,15 @@
  */
 import type { Vsid } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
-import { type Address, addressFromBytes, type Mac, macBytes, macFromBytes, mappedBytes } from '../lib/address.ts';
+import {
+  type Address,
+  addressFromBytes,
+  type Family,
+  type Mac,
+  macBytes,
+  macFromBytes,
+  mappedBytes,
+} from '../lib/address.ts';
 import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
 
 /** HNV_ABI: number of the directory in which the maps are pinned; another layout is another number. */
@@ -17,16 +25,25 @@ export const PINNED_MAPS = [...ENTRY_MAPS, 'drops', 'events'] as const;
 
 export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire' } as const;
 
-/** Bytes that the outer IPv4, GRE and inner Ethernet header add to a tenant's IP packet. */
-export const OVERHEAD = 42;
+/** How frames travel between machines: RFC 7637 or RFC 7348. */
+export type Encapsulation = 'NVGRE' | 'VXLAN';
+
+/** Bytes that the outer IP, GRE or UDP and VXLAN, and the inner Ethernet header add to a tenant's IP packet. */
+export const overhead = (encapsulation: Encapsulation, outer: Family): number =>
+  (outer === 4 ? 20 : 40) + (encapsulation === 'NVGRE' ? 8 : 16) + 14;
 
 export const PORT_GATEWAY = 1;
 export const LOCATION_ROUTED = 1;
 export const LOCATION_PEER = 2;
 export const LOCATION_ROUTER = 4;
+export const LOCATION_VXLAN = 8;
+export const LOCATION_IPV6 = 16;
+export const TUNNEL_NVGRE = 1;
+export const TUNNEL_VXLAN = 2;
 export const ROUTE_VIA = 1;
 export const PROVIDER_LOCAL = 1;
 export const PROVIDER_PEER = 2;
+export const PROVIDER_VXLAN = 4;
 const EVENT_LEARNED = 1;
 const EVENT_DROPPED = 2;
 const EVENT_FRAME = 64;
@@ -60,6 +77,12 @@ export interface Route {
   readonly via?: Location;
 }
 
+/** Whose frames a tunnel key admits, and in which encapsulations. */
+export interface Tunnel {
+  readonly rdid: Slot;
+  readonly flags: number;
+}
+
 export interface Drops {
   readonly packets: number;
   readonly bytes: number;
@@ -77,6 +100,7 @@ export const SIZE = {
   macKey: 12,
   routeKey: 24,
   tunnelKey: 36,
+  tunnel: 8,
   dropKey: 8,
   drops: 16,
   event: 128,
@@ -102,6 +126,7 @@ export const OFFSET = {
   macKey: { vsid: 0, mac: 4, zero: 10 },
   routeKey: { prefixlen: 0, rdid: 4, address: 8 },
   tunnelKey: { vsid: 0, source: 4, destination: 20 },
+  tunnel: { rdid: 0, flags: 4 },
   dropKey: { rdid: 0, reason: 4, direction: 6 },
   drops: { packets: 0, bytes: 8 },
   event: {
@@ -245,6 +270,13 @@ export const decodeTunnelKey = (b: Uint8Array): { vsid: Vsid; source: Address; d
   vsid: u32(b, 0),
   source: addressAt(b, 4),
   destination: addressAt(b, 20),
+});
+
+export const encodeTunnel = (t: Tunnel): Uint8Array =>
+  new Writer(SIZE.tunnel).u32(OFFSET.tunnel.rdid, t.rdid).u32(OFFSET.tunnel.flags, t.flags).bytes;
+export const decodeTunnel = (b: Uint8Array): Tunnel => ({
+  rdid: u32(b, OFFSET.tunnel.rdid),
+  flags: u32(b, OFFSET.tunnel.flags),
 });
 
 const DIRECTIONS = { port: 1, wire: 2 } as const;
