@@ -8,7 +8,6 @@ import { type LearnedEvent, NO_ADDRESS } from '../encap/abi.ts';
 import {
   age,
   type Learned,
-  type LearningRules,
   type LearningState,
   type Lesson,
   learn,
@@ -18,12 +17,12 @@ import {
 import type { RecordStore } from '../encap/records.ts';
 import { familyOf } from '../lib/address.ts';
 import { ok } from '../lib/result.ts';
+import { Turns } from '../lib/turns.ts';
 import type { LearnNotice } from './hub.ts';
 import type { RecordPlane } from './plane.ts';
 
 export interface LearnerParts {
   readonly plane: RecordPlane;
-  readonly rules: LearningRules;
   routingDomainId(slot: Slot): RoutingDomainId | undefined;
 }
 
@@ -31,6 +30,7 @@ type Decide = (state: LearningState, store: RecordStore) => Learned;
 
 export class Learner {
   readonly #parts: LearnerParts;
+  readonly #turns = new Turns();
   #state: LearningState | undefined;
 
   constructor(parts: LearnerParts) {
@@ -38,19 +38,25 @@ export class Learner {
   }
 
   /** Resolves when what the frames told is in force or was refused. */
-  async take(events: readonly LearnedEvent[], now: number): Promise<void> {
+  take(events: readonly LearnedEvent[], now: number): Promise<void> {
+    return this.#turns.take(() => this.#take(events, now));
+  }
+
+  age(now: number): Promise<void> {
+    return this.#turns.take(async () => {
+      await this.#change(now, (state, store) => age(state, store, now));
+    });
+  }
+
+  async #take(events: readonly LearnedEvent[], now: number): Promise<void> {
     const store = this.#parts.plane.records();
     if (!store) return;
     const sightings = events.flatMap((e) => this.#sighting(store, e) ?? []);
     if (sightings.length === 0) return;
-    const told = await this.#change(now, (state, s) => learn(state, s, sightings, now, this.#parts.rules));
+    const told = await this.#change(now, (state, s) => learn(state, s, sightings, now));
     if (told || sightings.length === 1) return;
     // One sighting that contradicts the policy must not cost the others.
-    for (const one of sightings) await this.#change(now, (state, s) => learn(state, s, [one], now, this.#parts.rules));
-  }
-
-  async age(now: number): Promise<void> {
-    await this.#change(now, (state, store) => age(state, store, now, this.#parts.rules));
+    for (const one of sightings) await this.#change(now, (state, s) => learn(state, s, [one], now));
   }
 
   /** False when the policy refused. */

@@ -5,7 +5,7 @@
  * A learned record never takes anything away: an address that a record of the file or of the operator holds is not learned, and
  * a MAC speaks for its own virtual subnet alone. A VM that moved is followed: the newest frame of its own MAC wins.
  */
-import type { LookupRecord, RoutingDomainId, Vsid } from '../compartments/compartment.ts';
+import type { LookupRecord, RoutingDomainId, VirtualSubnet, Vsid } from '../compartments/compartment.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
 import type { RecordErrorCode } from '../compartments/record-reasons.ts';
 import { type Address, type Mac, macBytes } from '../lib/address.ts';
@@ -21,15 +21,11 @@ export interface Sighting {
   readonly providerAddress: Address; // one of ours for a VM of this machine
 }
 
-export interface LearningRules {
-  /** How long an address that is not heard of stays. */
-  readonly ageingMs: number;
-  /** Learned addresses of one VM network. */
-  readonly quota: number;
-  readonly learns: (vsid: Vsid) => boolean;
-}
-export const DEFAULT_AGEING_SECONDS = 300;
-export const DEFAULT_QUOTA = 1024;
+/** Of a VM network that is not told a limit. */
+export const DEFAULT_MAXIMUM = 1024;
+
+const subnetOf = (network: Network, vsid: Vsid): VirtualSubnet | undefined =>
+  network.virtualSubnets?.find((s) => s.vsid === vsid && s.dynamicLearning);
 
 /** When each learned record was heard of last, by routing domain and record key. */
 export type LearningState = Trie<number>;
@@ -65,12 +61,7 @@ const recordOf = (s: Sighting): LookupRecord => ({
 });
 
 /** Who else holds the address or the MAC, so that it may not be taught; undefined when it may. */
-function refusalOf(
-  network: Network,
-  s: Sighting,
-  learnedCount: number,
-  rules: LearningRules,
-): RecordErrorCode | undefined {
+function refusalOf(network: Network, s: Sighting, learnedCount: number): RecordErrorCode | undefined {
   const key = recordKey('lookup-record', recordOf(s));
   for (const [k, { record, origin }] of network.kept['lookup-record']) {
     if (origin === 'Learned') {
@@ -89,7 +80,8 @@ function refusalOf(
     const same = holder.mac === s.mac && holder.vsid === s.vsid;
     if ((addresses.includes(s.address) || holder.mac === s.mac) && !same) return 'LEARN_OWNED';
   }
-  if (!network.kept['lookup-record'].has(key) && learnedCount >= rules.quota) return 'LEARN_QUOTA';
+  if (!network.kept['lookup-record'].has(key) && learnedCount >= (network.maximumLearnedRecords ?? DEFAULT_MAXIMUM))
+    return 'LEARN_QUOTA';
   return undefined;
 }
 
@@ -103,13 +95,7 @@ const learnedIn = (network: Network): number => {
 };
 
 /** What sightings change. Several of one address: the last one counts. */
-export function learn(
-  state: LearningState,
-  store: RecordStore,
-  sightings: readonly Sighting[],
-  now: number,
-  rules: LearningRules,
-): Learned {
+export function learn(state: LearningState, store: RecordStore, sightings: readonly Sighting[], now: number): Learned {
   let next = state;
   const changes: RecordChange[] = [];
   const lessons: Lesson[] = [];
@@ -119,14 +105,14 @@ export function learn(
   for (const s of last.values()) {
     const { routingDomainId } = s;
     const network = store.networks.get(routingDomainId);
-    const usable = network && rules.learns(s.vsid) && canBeHost(s.mac) && !UNUSABLE.test(s.address);
+    const usable = network && subnetOf(network, s.vsid) && canBeHost(s.mac) && !UNUSABLE.test(s.address);
     if (!usable || store.vsids.get(String(s.vsid)) !== routingDomainId) continue;
     const record = recordOf(s);
     const key = recordKey('lookup-record', record);
     const place = `${routingDomainId} ${s.mac}`;
     const elsewhere = fresh.has(place) && fresh.get(place) !== `${s.vsid} ${s.providerAddress}`;
     const count = learnedIn(network) + (added.get(routingDomainId) ?? 0);
-    const reason = elsewhere ? 'LEARN_OWNED' : refusalOf(network, s, count, rules);
+    const reason = elsewhere ? 'LEARN_OWNED' : refusalOf(network, s, count);
     if (reason) {
       lessons.push({ change: 'Refused', routingDomainId, record, reason });
       continue;
@@ -161,17 +147,23 @@ export function resumed(store: RecordStore, now: number): LearningState {
 }
 
 /** Forgets what was not heard of for the ageing time. Looks at what was learned, and at nothing else. */
-export function age(state: LearningState, store: RecordStore, now: number, rules: LearningRules): Learned {
+export function age(state: LearningState, store: RecordStore, now: number): Learned {
   let next = state;
   const changes: RecordChange[] = [];
   const lessons: Lesson[] = [];
   for (const [seen, time] of state.entries()) {
     const cut = seen.indexOf(' ');
     const [routingDomainId, key] = [seen.slice(0, cut) as RoutingDomainId, seen.slice(cut + 1)];
-    const kept = store.networks.get(routingDomainId)?.kept['lookup-record'].get(key);
+    const network = store.networks.get(routingDomainId);
+    const kept = network?.kept['lookup-record'].get(key);
     // Somebody took it away, or made it theirs.
-    if (kept?.origin !== 'Learned') next = next.with(seen, undefined);
-    else if (now - time >= rules.ageingMs) {
+    if (!network || kept?.origin !== 'Learned') {
+      next = next.with(seen, undefined);
+      continue;
+    }
+    // A virtual subnet that does not learn any more has nothing learned.
+    const subnet = subnetOf(network, kept.record.vsid);
+    if (!subnet || now - time >= subnet.ageingTimeSeconds * 1000) {
       next = next.with(seen, undefined);
       changes.push({ kind: 'lookup-record', verb: 'remove', routingDomainId, origin: 'Learned', key });
       lessons.push({ change: 'Aged', routingDomainId, record: kept.record });

@@ -8,6 +8,7 @@
 import type {
   CustomerRoute,
   InternalInterface,
+  Learning,
   LookupRecord,
   NetAdapter,
   ProviderAddress,
@@ -44,7 +45,7 @@ export interface Kept<T> {
 }
 
 /** A VM network of this machine; what it has beside records is the file's. */
-export interface NetworkBase {
+export interface NetworkBase extends Learning {
   readonly routingDomain: string;
   readonly routingDomainId: RoutingDomainId;
   readonly internalInterfaces?: readonly InternalInterface[];
@@ -158,6 +159,7 @@ const vsidsOf = (n: Network | undefined): ReadonlySet<Vsid> =>
       ...(n?.lookupRecords ?? []),
       ...(n?.internalInterfaces ?? []),
       ...(n?.ports ?? []),
+      ...(n?.virtualSubnets ?? []),
     ].map((x) => x.vsid),
   );
 

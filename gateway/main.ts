@@ -13,6 +13,7 @@ import { formatConfigError } from '../config/error.ts';
 import { loadGateway } from '../config/load.ts';
 import { dropNotice } from '../control/drops.ts';
 import { EventHub } from '../control/hub.ts';
+import { Learner } from '../control/learner.ts';
 import { ABI } from '../encap/abi.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
@@ -34,6 +35,9 @@ const CONFIG_FILE = '/etc/hnv-gateway/gateway.yaml';
 const CHARON_PATIENCE_MS = 10_000;
 /** A full look at reality, for what no event told. */
 const RESYNC_MS = 60_000;
+
+/** How often learned addresses are looked at for their age. */
+const AGEING_MS = 5000;
 
 interface Options {
   readonly config: string;
@@ -116,10 +120,17 @@ async function main(): Promise<void> {
     routingDomain: (slot: Slot) => (slot < FIRST_SLOT ? '' : gateway.routingDomain(slot)),
     device: (index: number) => dataPlane.deviceName(index),
   };
-  dataPlane.watch((happened) => {
-    if (events.idle) return;
-    for (const e of happened) if (e.type === 'DROPPED') events.tell(dropNotice(e, names));
+  const learner = new Learner({
+    plane: { records: () => gateway.records, changeRecords: (ask) => gateway.changeRecords(ask), events },
+    routingDomainId: (slot) => running()?.domains.get(slot),
   });
+  const learning = (work: Promise<void>) => work.catch((e: unknown) => log.error({ err: e }, 'learning failed'));
+  dataPlane.watch((happened) => {
+    const learned = happened.filter((e) => e.type === 'LEARNED');
+    if (learned.length) void learning(learner.take(learned, performance.now()));
+    if (!events.idle) for (const e of happened) if (e.type === 'DROPPED') events.tell(dropNotice(e, names));
+  });
+  setInterval(() => void learning(learner.age(performance.now())), AGEING_MS);
   setInterval(notice, RESYNC_MS, { type: 'resync' });
   if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);
   service.ready(source ? `configured by ${source.file}` : 'waits for a configuration');

@@ -19,6 +19,7 @@ export interface Running {
   readonly records: RecordStore;
   /** Where in `config.compartments` a routing domain is. */
   readonly positions: ReadonlyMap<RoutingDomainId, number>;
+  readonly domains: ReadonlyMap<Slot, RoutingDomainId>;
 }
 
 const positionsOf = (config: GatewayConfig): ReadonlyMap<RoutingDomainId, number> =>
@@ -34,11 +35,14 @@ const networkOf = (c: Compartment) => ({
   internalInterfaces: c.internalInterfaces,
   customerRoutes: c.customerRoutes,
   lookupRecords: c.lookupRecords,
+  ...(c.virtualSubnets && { virtualSubnets: c.virtualSubnets }),
+  ...(c.maximumLearnedRecords !== undefined && { maximumLearnedRecords: c.maximumLearnedRecords }),
 });
 
 /** A configuration as read, with all records of a store. */
 export function runningOf(config: GatewayConfig, table: SlotTable, source: Source, records: RecordStore): Running {
-  const running = { config, table, source, records, positions: positionsOf(config) };
+  const domains = new Map(config.compartments.map((c) => [slotOf(table, c.routingDomainId), c.routingDomainId]));
+  const running = { config, table, source, records, positions: positionsOf(config), domains };
   return withRecords(
     running,
     records,

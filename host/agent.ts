@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs';
 import type { Logger } from 'pino';
+import type { RoutingDomainId } from '../compartments/compartment.ts';
 import type { HostConfig } from '../compartments/host.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { describeOp } from '../compartments/plan.ts';
@@ -18,6 +19,7 @@ import { dropNotice } from '../control/drops.ts';
 import { EventHub } from '../control/hub.ts';
 import { RecordFiles } from '../control/io/record-files.ts';
 import { watchEvents } from '../control/io/ring.ts';
+import { Learner } from '../control/learner.ts';
 import { mergeRecords, ownRecords } from '../control/merge.ts';
 import type { AskForChanges, RecordPlane, RecordRefusal } from '../control/plane.ts';
 import { ABI, ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../encap/abi.ts';
@@ -82,6 +84,8 @@ export class HostAgent implements RecordPlane {
   #policy: HostPolicy;
   readonly #turns = new Turns();
   readonly events = new EventHub();
+  readonly #learner = new Learner({ plane: this, routingDomainId: (slot) => this.#domains.get(slot) });
+  #domains: ReadonlyMap<Slot, RoutingDomainId> = new Map();
   #watch: { close(): void } | undefined;
 
   /** Throws ConfigRefused, or what the kernel says when the object does not load. Changes nothing yet. */
@@ -173,9 +177,18 @@ export class HostAgent implements RecordPlane {
       device: (index: number) => this.#namespaces.link('', index)?.name ?? `index ${index}`,
     };
     this.#watch = watchEvents(this.#pinned.maps.get('events')!, (happened) => {
-      if (this.events.idle) return;
-      for (const e of happened) if (e.type === 'DROPPED') this.events.tell(dropNotice(e, names));
+      const learned = happened.filter((e) => e.type === 'LEARNED');
+      if (learned.length)
+        this.#learner
+          .take(learned, performance.now())
+          .catch((e: unknown) => this.#log.error({ err: e }, 'learning failed'));
+      if (!this.events.idle) for (const e of happened) if (e.type === 'DROPPED') this.events.tell(dropNotice(e, names));
     });
+  }
+
+  /** Forgets learned addresses that were not heard of for long. */
+  age(): Promise<void> {
+    return this.#learner.age(performance.now());
   }
 
   /** Waits for work in progress and gives the descriptors back; the data plane goes on. */
@@ -191,6 +204,7 @@ export class HostAgent implements RecordPlane {
   #desired(): readonly AnyResource[] {
     const { config } = this.#policy;
     const table = this.#state.assign(config);
+    this.#domains = new Map(config.routingDomains.map((d) => [slotOf(table, d.routingDomainId), d.routingDomainId]));
     return overlayResources({
       ...this.#machine(),
       domains: hostDomains(config, (d) => slotOf(table, d.routingDomainId)),

@@ -52,6 +52,7 @@ async function run(options: AgentOptions & Place): Promise<void> {
     await delay(LOOK_MS, undefined, { signal: ended.signal }).catch(() => undefined);
     if (ended.signal.aborted) break;
     await work(agent.reconcile());
+    await work(agent.age());
     service.watchdog();
   }
   service.stopping();

@@ -6,7 +6,6 @@ import { ROUTER_MAC } from '../../compartments/policy.ts';
 import {
   age,
   type Learned,
-  type LearningRules,
   type LearningState,
   learn,
   NOTHING_LEARNED,
@@ -52,9 +51,13 @@ const BASE: RecordStore = recordStore({
       { vsid: vsid + 2, destinationPrefix: '10.0.2.0/24' as Prefix, metric: 256 },
     ],
     lookupRecords: [record(vsid, 10), place(vsid, 20), place(vsid, 21)],
+    virtualSubnets: [
+      { vsid, dynamicLearning: true, ageingTimeSeconds: 300 },
+      { vsid: vsid + 2, dynamicLearning: false, ageingTimeSeconds: 300 },
+    ],
+    maximumLearnedRecords: 3,
   })),
 });
-const RULES: LearningRules = { ageingMs: 300_000, quota: 3, learns: (vsid) => vsid !== 5003 };
 const seen = (n: number, over: Partial<Sighting> = {}): Sighting => ({
   routingDomainId: A,
   vsid: 5001,
@@ -68,15 +71,11 @@ const seen = (n: number, over: Partial<Sighting> = {}): Sighting => ({
 class Bench {
   store = BASE;
   state: LearningState = NOTHING_LEARNED;
-  readonly rules: LearningRules;
-  constructor(rules = RULES) {
-    this.rules = rules;
-  }
   hear(now: number, ...sightings: Sighting[]): readonly string[] {
-    return this.#take(learn(this.state, this.store, sightings, now, this.rules));
+    return this.#take(learn(this.state, this.store, sightings, now));
   }
   age(now: number): readonly string[] {
-    return this.#take(age(this.state, this.store, now, this.rules));
+    return this.#take(age(this.state, this.store, now));
   }
   #take({ state, changes, lessons }: Learned): readonly string[] {
     if (changes.length) {
@@ -213,13 +212,13 @@ describe('encap/learning', () => {
       .map(({ n, m, ...rest }) => seen(n, { mac: mac(m), ...rest }));
     fc.assert(
       fc.property(fc.array(fc.array(sighting, { maxLength: 5 }), { maxLength: 12 }), (turns) => {
-        const b = new Bench({ ...RULES, quota: 20, learns: () => true });
+        const b = new Bench();
         let now = 0;
         for (const heard of turns) {
           now += 60_000;
           // The product takes one at a time when the policy refuses several together.
           for (const one of heard) {
-            const told = learn(b.state, b.store, [one], now, b.rules);
+            const told = learn(b.state, b.store, [one], now);
             const result = changeRecords(b.store, told.changes);
             if (!result.ok) continue;
             b.store = result.value.store;
