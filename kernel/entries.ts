@@ -18,41 +18,71 @@ import { batched, bytes, type EntryOp, Staging } from './staging.ts';
 export type SlotOfEntry = (map: string, key: Uint8Array, value: Uint8Array) => Slot;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const idOf = (spec: Specs['entry']): string => `${spec.map} ${spec.key}`;
+const entry = (spec: Specs['entry'], slot: Slot): Resource<'entry'> => ({
+  kind: 'entry',
+  key: `${spec.map} ${spec.key}`,
+  slot,
+  spec,
+});
 const isZero = (bytes: Uint8Array): boolean => bytes.every((b) => b === 0);
 
-/** Entries by slot; each entry is in one slot. */
+/** Which entries each slot has; each entry is in one slot. Their values are the kernel's: a million of them twice is too much. */
 class EntryIndex {
-  readonly #bySlot = new Map<Slot, Map<string, Resource<'entry'>>>();
-  readonly #slots = new Map<string, Slot>();
+  readonly #slots = new Map<string, Map<string, Slot>>(); // by map and key
+  readonly #keys = new Map<Slot, Map<string, Set<string>>>(); // by slot and map
 
-  put(key: string, spec: Specs['entry'], slot: Slot): void {
-    const former = this.#slots.get(key);
-    if (former !== slot) {
-      if (former !== undefined) this.#bySlot.get(former)?.delete(key);
-      this.#slots.set(key, slot);
-    }
-    let entries = this.#bySlot.get(slot);
-    if (!entries) {
-      entries = new Map();
-      this.#bySlot.set(slot, entries);
-    }
-    entries.set(key, { kind: 'entry', key, slot, spec });
+  put(map: string, key: string, slot: Slot): void {
+    const slots = within(this.#slots, map, () => new Map<string, Slot>());
+    const former = slots.get(key);
+    if (former === slot) return;
+    if (former !== undefined) this.#keys.get(former)?.get(map)?.delete(key);
+    slots.set(key, slot);
+    const ofSlot = within(this.#keys, slot, () => new Map<string, Set<string>>());
+    within(ofSlot, map, () => new Set<string>()).add(key);
   }
 
-  drop(key: string): void {
-    const slot = this.#slots.get(key);
+  drop(map: string, key: string): void {
+    const slots = this.#slots.get(map);
+    const slot = slots?.get(key);
     if (slot === undefined) return;
-    this.#slots.delete(key);
-    this.#bySlot.get(slot)?.delete(key);
+    slots?.delete(key);
+    this.#keys.get(slot)?.get(map)?.delete(key);
   }
 
-  of(slot: Slot): Resource<'entry'>[] {
-    return [...(this.#bySlot.get(slot)?.values() ?? [])];
+  of(slot: Slot): readonly (readonly [map: string, key: string])[] {
+    return [...(this.#keys.get(slot) ?? [])].flatMap(([map, keys]) => [...keys].map((key) => [map, key] as const));
+  }
+}
+
+function within<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+/** A reading of all maps; what is executed meanwhile goes into it too. */
+class Reading {
+  readonly index = new EntryIndex();
+  readonly #found = new Map<string, Map<string, Resource<'entry'>>>(); // by map and key
+
+  put(resource: Resource<'entry'>): void {
+    const { map, key } = resource.spec;
+    this.index.put(map, key, resource.slot);
+    within(this.#found, map, () => new Map<string, Resource<'entry'>>()).set(key, resource);
   }
 
-  all(): Resource<'entry'>[] {
-    return [...this.#bySlot.values()].flatMap((entries) => [...entries.values()]);
+  drop(map: string, key: string): void {
+    this.index.drop(map, key);
+    this.#found.get(map)?.delete(key);
+  }
+
+  all(): readonly Resource<'entry'>[] {
+    const found: Resource<'entry'>[] = [];
+    for (const entries of this.#found.values()) for (const resource of entries.values()) found.push(resource);
+    return found;
   }
 }
 
@@ -61,8 +91,7 @@ export class EntryHand implements Hand {
   readonly #maps: ReadonlyMap<string, BpfMap>;
   readonly #slotOf: SlotOfEntry;
   #index: EntryIndex | undefined;
-  /** Indexes that a reading is still filling: what is executed meanwhile goes into them too. */
-  readonly #filling = new Set<EntryIndex>();
+  readonly #readings = new Set<Reading>();
 
   constructor(maps: ReadonlyMap<string, BpfMap>, slotOf: SlotOfEntry) {
     for (const [name, map] of maps) if (map.perCpu) throw new TypeError(`map ${name} is per CPU: it holds no entries`);
@@ -71,10 +100,9 @@ export class EntryHand implements Hand {
   }
 
   async observe(slot: Slot | 'all'): Promise<readonly AnyResource[]> {
-    const index = slot === 'all' || !this.#index ? await this.#read() : this.#index;
-    if (slot === 'all') return index.all();
-    for (const { key, spec } of index.of(slot)) this.#lookUp(index, key, spec);
-    return index.of(slot);
+    if (slot === 'all') return (await this.#read()).all();
+    const index = this.#index ?? (await this.#read()).index;
+    return index.of(slot).flatMap(([map, key]) => this.#lookUp(index, map, key, slot));
   }
 
   async execute(op: Op): Promise<void> {
@@ -117,18 +145,14 @@ export class EntryHand implements Hand {
       const gone = verb === 'delete';
       const staging = new Staging(this.#map(resource.spec.map), batch, gone);
       const { done, error } = staging.write();
-      for (let i = 0; i < done; i++) this.#settle(batch[i]!.resource, staging.key(i), staging.value(i), gone);
+      for (let i = 0; i < done; i++) {
+        const { spec } = batch[i]!.resource;
+        if (gone) this.#deleted(spec);
+        else this.#written(spec, this.#slotOf(spec.map, staging.key(i), staging.value(i)));
+      }
       return { through: done, error: error ?? staging.error };
     } catch (e) {
       return { through: 0, error: e };
-    }
-  }
-
-  #settle({ key, spec }: Resource<'entry'>, keyBytes: Uint8Array, valueBytes: Uint8Array, gone: boolean): void {
-    const slot = gone ? undefined : this.#slotOf(spec.map, keyBytes, valueBytes);
-    for (const index of this.#indexes()) {
-      if (slot === undefined) index.drop(key);
-      else index.put(key, spec, slot);
     }
   }
 
@@ -137,8 +161,7 @@ export class EntryHand implements Hand {
     const key = bytes(spec.key, map.keySize, 'key');
     const value = bytes(spec.value, map.valueSize, 'value');
     map.set(key, value);
-    const slot = this.#slotOf(spec.map, key, value);
-    for (const index of this.#indexes()) index.put(idOf(spec), spec, slot);
+    this.#written(spec, this.#slotOf(spec.map, key, value));
   }
 
   #delete(spec: Specs['entry']): void {
@@ -146,11 +169,17 @@ export class EntryHand implements Hand {
     const key = bytes(spec.key, map.keySize, 'key');
     if (map.isArray) map.set(key, Buffer.alloc(map.valueSize));
     else map.delete(key);
-    for (const index of this.#indexes()) index.drop(idOf(spec));
+    this.#deleted(spec);
   }
 
-  #indexes(): EntryIndex[] {
-    return this.#index ? [this.#index, ...this.#filling] : [...this.#filling];
+  #written(spec: Specs['entry'], slot: Slot): void {
+    this.#index?.put(spec.map, spec.key, slot);
+    for (const reading of this.#readings) reading.put(entry(spec, slot));
+  }
+
+  #deleted({ map, key }: Specs['entry']): void {
+    this.#index?.drop(map, key);
+    for (const reading of this.#readings) reading.drop(map, key);
   }
 
   #map(name: string): BpfMap {
@@ -159,35 +188,40 @@ export class EntryHand implements Hand {
     return map;
   }
 
-  async #read(): Promise<EntryIndex> {
-    const index = new EntryIndex();
-    this.#filling.add(index);
+  async #read(): Promise<Reading> {
+    const reading = new Reading();
+    this.#readings.add(reading);
     try {
       for (const [name, map] of this.#maps)
         for (const batch of map.batches()) {
-          for (const [key, value] of batch) this.#enter(index, name, key, value);
+          for (const [key, value] of batch)
+            if (map.isArray && isZero(value)) reading.drop(name, hex(key));
+            else reading.put(this.#entry(name, key, value));
           await setImmediate(); // a large map must not hold up the loop
         }
-      this.#index = index;
+      this.#index = reading.index;
     } finally {
-      this.#filling.delete(index);
+      this.#readings.delete(reading);
     }
-    return index;
+    return reading;
   }
 
-  #enter(index: EntryIndex, name: string, key: Uint8Array, value: Uint8Array): void {
-    if (this.#map(name).isArray && isZero(value)) index.drop(`${name} ${hex(key)}`);
-    else {
-      const spec = { map: name, key: hex(key), value: hex(value) };
-      index.put(idOf(spec), spec, this.#slotOf(name, key, value));
-    }
+  #entry(map: string, key: Uint8Array, value: Uint8Array): Resource<'entry'> {
+    return entry({ map, key: hex(key), value: hex(value) }, this.#slotOf(map, key, value));
   }
 
-  #lookUp(index: EntryIndex, id: string, spec: Specs['entry']): void {
-    const key = Buffer.from(spec.key, 'hex');
-    const value = this.#map(spec.map).get(key);
-    if (value) this.#enter(index, spec.map, key, value);
-    else index.drop(id);
+  /** The entry as it is now, if it is still there and still of the slot. */
+  #lookUp(index: EntryIndex, name: string, text: string, slot: Slot): readonly Resource<'entry'>[] {
+    const map = this.#map(name);
+    const key = Buffer.from(text, 'hex');
+    const value = map.get(key);
+    if (!value || (map.isArray && isZero(value))) {
+      index.drop(name, text);
+      return [];
+    }
+    const found = this.#entry(name, key, value);
+    index.put(name, text, found.slot);
+    return found.slot === slot ? [found] : [];
   }
 }
 

@@ -81,5 +81,7 @@ export function macBytes(m: Mac): Uint8Array {
   for (let i = 0; i < 6; i++) b[i] = (nibble(m.charCodeAt(3 * i)) << 4) | nibble(m.charCodeAt(3 * i + 1));
   return b;
 }
+const HEX = Array.from({ length: 256 }, (_, x) => x.toString(16).padStart(2, '0'));
+
 export const macFromBytes = (b: Uint8Array): Mac =>
-  Array.from(b, (x) => x.toString(16).padStart(2, '0')).join(':') as Mac;
+  `${HEX[b[0]!]}:${HEX[b[1]!]}:${HEX[b[2]!]}:${HEX[b[3]!]}:${HEX[b[4]!]}:${HEX[b[5]!]}` as Mac;
