@@ -147,19 +147,18 @@ export const OFFSET = {
 
 const view = (b: Uint8Array) => new DataView(b.buffer, b.byteOffset, b.byteLength);
 
+/** Byte by byte: a DataView for each of a million entries would take a third of the time. */
 class Writer {
   readonly bytes: Uint8Array;
-  readonly #view: DataView;
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
-    this.#view = view(this.bytes);
   }
   u32(at: number, value: number): this {
-    this.#view.setUint32(at, value, true);
-    return this;
+    return this.u16(at, value).u16(at + 2, value >>> 16);
   }
   u16(at: number, value: number): this {
-    this.#view.setUint16(at, value, true);
+    this.bytes[at] = value;
+    this.bytes[at + 1] = value >>> 8;
     return this;
   }
   mac(at: number, mac: Mac): this {
@@ -172,8 +171,8 @@ class Writer {
   }
 }
 
-const u32 = (b: Uint8Array, at: number): number => view(b).getUint32(at, true);
-const u16 = (b: Uint8Array, at: number): number => view(b).getUint16(at, true);
+const u16 = (b: Uint8Array, at: number): number => b[at]! | (b[at + 1]! << 8);
+const u32 = (b: Uint8Array, at: number): number => (u16(b, at) | (u16(b, at + 2) << 16)) >>> 0;
 const addressAt = (b: Uint8Array, at: number): Address => addressFromBytes(b.subarray(at, at + 16));
 const macAt = (b: Uint8Array, at: number): Mac => macFromBytes(b.subarray(at, at + 6));
 

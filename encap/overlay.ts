@@ -174,6 +174,20 @@ function pathTo(input: OverlayInput, destination: Address): Path | undefined {
   return route && through(route.interfaceAlias, route.nextHop);
 }
 
+/** The same for every record of a host: a policy has far more records than hosts. */
+type PathsTo = (destination: Address) => Path | undefined;
+
+function pathsOf(input: OverlayInput): PathsTo {
+  const known = new Map<Address, Path | undefined>();
+  return (destination) => {
+    const path = known.get(destination);
+    if (path || known.has(destination)) return path;
+    const found = pathTo(input, destination);
+    known.set(destination, found);
+    return found;
+  };
+}
+
 const hex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
 
 function entry(map: EntryMap, key: Uint8Array, value: Uint8Array, label: string): Resource<'entry'> {
@@ -219,7 +233,7 @@ function portPlaces(d: OverlayDomain, port: OverlayPort, link: Link): readonly P
 }
 
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
-function recordPlace(input: OverlayInput, d: OverlayDomain, r: LookupRecord): Place | undefined {
+function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: LookupRecord): Place | undefined {
   const known = r.type === 'L2Only' ? {} : { address: r.customerAddress };
   const flags = routedFlag(d, r.vsid, r.customerAddress);
   const base = { rdid: d.slot, vsid: r.vsid, port: 0, mac: r.mac };
@@ -234,7 +248,7 @@ function recordPlace(input: OverlayInput, d: OverlayDomain, r: LookupRecord): Pl
     return link && { ...known, location: portLocation(d, port, link, known.address) };
   }
   const own = input.providerAddresses.some((p) => p.providerAddress === r.providerAddress);
-  const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : pathTo(input, r.providerAddress);
+  const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : to(r.providerAddress);
   if (!path) return undefined;
   return { ...known, location: { ...base, ...path, destination: r.providerAddress, flags: flags | path.flags } };
 }
@@ -293,14 +307,14 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
   );
 }
 
-function domainResources(input: OverlayInput, d: OverlayDomain): readonly AnyResource[] {
+function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): readonly AnyResource[] {
   const ports = d.ports.flatMap((port) => {
     const link = input.link(port.device);
     return link ? [{ port, link }] : [];
   });
   const places = [
     ...ports.flatMap(({ port, link }) => portPlaces(d, port, link)),
-    ...d.lookupRecords.map((r) => recordPlace(input, d, r)).filter((p) => p !== undefined),
+    ...d.lookupRecords.map((r) => recordPlace(input, to, d, r)).filter((p) => p !== undefined),
   ];
   const records = new Map<Address, Location>();
   const macs = new Map<string, Location>();
@@ -356,7 +370,7 @@ function sharedResources(input: OverlayInput): readonly AnyResource[] {
 }
 
 /** Everything the overlay needs on this machine; callers take the slots they want. */
-export const overlayResources = (input: OverlayInput): readonly AnyResource[] => [
-  ...sharedResources(input),
-  ...input.domains.flatMap((d) => domainResources(input, d)),
-];
+export function overlayResources(input: OverlayInput): readonly AnyResource[] {
+  const to = pathsOf(input);
+  return [...sharedResources(input), ...input.domains.flatMap((d) => domainResources(input, to, d))];
+}
