@@ -2,8 +2,8 @@
  * Rules over the overlay policy of VM networks that hold on gateways and hosts alike (R-POL-2, R-ENC-2, R-ENC-4, R-ENC-9).
  * Pure; the paths are those of the runtime shape, beginning with the index of the VM network: `[1, 'lookupRecords', 3, 'mac']`.
  */
-import { type Address, type Mac, macBytes } from '../lib/address.ts';
-import { contains, routerOf } from '../lib/prefix.ts';
+import { type Address, familyOf, type Mac, macBytes } from '../lib/address.ts';
+import { contains, prefixFamily, routerOf } from '../lib/prefix.ts';
 import type {
   CustomerRoute,
   InternalInterface,
@@ -141,6 +141,12 @@ function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonl
         cure: 'Choose a unicast MAC of the adapter itself.',
       });
     for (const { address, path } of h.addresses) {
+      if (h.record && h.type !== 'GatewayWildcard' && /^[0:.]+$/.test(address))
+        problems.push({
+          path,
+          problem: `${address} is no address of an adapter`,
+          cure: 'Write its address, or the type L2Only when it is not known.',
+        });
       const subnet = onLink.find((r) => r.vsid === h.vsid && contains(r.destinationPrefix, address));
       const router = subnet && routerOf(subnet.destinationPrefix) === address;
       if (router && !(h.record && h.mac === ROUTER_MAC))
@@ -199,6 +205,12 @@ function routeProblems(d: PolicyDomain, index: number): readonly PolicyProblem[]
         cure: 'Remove one of the two, or give it another metric.',
       });
     else seen.set(key, r);
+    if (r.nextHop !== undefined && familyOf(r.nextHop) !== prefixFamily(r.destinationPrefix))
+      problems.push({
+        path: [index, 'customerRoutes', i, 'nextHop'],
+        problem: `${r.nextHop} and ${r.destinationPrefix} are of different families`,
+        cure: 'Use IPv4 with IPv4, IPv6 with IPv6.',
+      });
   });
   return problems;
 }

@@ -5,6 +5,7 @@
 import type {
   Compartment,
   CustomerRoute,
+  Encapsulation,
   InternalInterface,
   LookupRecord,
   NetAdapter,
@@ -200,11 +201,13 @@ export const hostRoutingDomains = (doc: Partly<HostFile>, origins: Origins): rea
 
 /** The default compartment's part of a file without errors. */
 export function defaultCompartmentOf(doc: GatewayFile | HostFile): {
+  readonly encapsulation: Encapsulation;
   readonly netAdapters: readonly NetAdapter[];
   readonly providerAddresses: readonly ProviderAddress[];
   readonly providerRoutes: readonly ProviderRoute[];
 } {
   return {
+    encapsulation: doc.Encapsulation,
     netAdapters: doc.NetAdapter.map((a) => ({
       interfaceAlias: a.InterfaceAlias,
       device: a.Device,

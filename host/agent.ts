@@ -213,12 +213,13 @@ export class HostAgent implements RecordPlane {
 
   /** What the overlay needs beside the VM networks; a link is asked for once. */
   #machine(): Machine {
-    const { netAdapters, providerAddresses, providerRoutes } = this.#policy.config;
+    const { netAdapters, providerAddresses, providerRoutes, encapsulation } = this.#policy.config;
     const seen = new Map<string, Link | undefined>();
     return {
       netAdapters,
       providerAddresses,
       providerRoutes,
+      ...(encapsulation && { encapsulation }),
       tags: Object.fromEntries(Object.entries(this.#pinned.programs).map(([name, p]) => [name, p.tag])),
       link: (device) => {
         if (!seen.has(device)) {

@@ -56,6 +56,7 @@ export class DataPlane {
       netAdapters: config.netAdapters,
       providerAddresses: config.providerAddresses,
       providerRoutes: config.providerRoutes,
+      ...(config.encapsulation && { encapsulation: config.encapsulation }),
       tags: Object.fromEntries(Object.entries(this.programs).map(([name, p]) => [name, p.tag])),
       link: (device) => {
         if (!seen.has(device)) seen.set(device, this.#link(device));
