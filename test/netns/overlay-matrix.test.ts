@@ -115,4 +115,46 @@ for (const encapsulation of ['NVGRE', 'VXLAN'] as const)
           assert.ok(end.sum_received!.bits_per_second > 100e6, `forward ${end.sum_received!.bits_per_second}`);
           await server.stop();
         });
+
+      // A decapsulated packet keeps the kernel's note that it was in a tunnel; whoever segments it later must not believe it.
+      for (const [what, device] of [
+        ['a device without segmentation offload', 'ethtool -K out tso off gso off tx off sg off >/dev/null'],
+        ['a shaper', 'tc qdisc add dev out root tbf rate 5gbit burst 9000 limit 1000000'],
+      ] as const)
+        it(`lets a decapsulated packet be segmented by ${what}`, async () => {
+          const beyond = world.ns(`beyond${device.length}`);
+          world.wire(m.ns.cc!, 'out', beyond, 'in', { mtu: WIRE_MTU });
+          try {
+            world.sh(beyond, 'ip addr add 192.0.2.2/24 dev in');
+            world.sh(
+              m.ns.cc!,
+              `ip addr add 192.0.2.1/24 dev out
+              ${device}
+              echo 1 > /proc/sys/net/ipv4/ip_forward
+              nft 'table ip beyond {
+                chain before { type nat hook prerouting priority -100; iifname eth0 dnat to 192.0.2.2; }
+                chain after { type nat hook postrouting priority 100; oifname out masquerade; }
+              }'`,
+            );
+            const server = world.start(beyond, ['iperf3', '-s', '-1', '--forceflush']);
+            await until(() => server.output().includes('listening'), 5000);
+            const capture = await world.capture(beyond, 'in', 'tcp and src 192.0.2.1');
+            const before = await world.capture(m.ns.cc!, 'eth0', 'tcp and greater 3000');
+            const r = await world.run(m.ns.ca!, ['iperf3', '-c', c![4], '-n', '4M', '-J']);
+            assert.equal(r.code, 0, r.stdout + r.stderr);
+            await server.stop();
+            const file = await capture.stop();
+            const large = world.exec('', ['tshark', '-r', await before.stop(), '-c', '1']);
+            assert.notEqual(large.stdout, '', 'nothing was there to be segmented');
+            const end = JSON.parse(r.stdout).end as Record<string, { retransmits: number }>;
+            assert.ok(end.sum_sent!.retransmits < 100, `${end.sum_sent!.retransmits} segments sent again`);
+            const bad = world.exec('', [
+              ...['tshark', '-r', file, '-o', 'tcp.check_checksum:TRUE', '-Y'],
+              device.startsWith('ethtool') ? 'frame.len > 1514 || tcp.checksum.status == "Bad"' : 'frame.len > 9014',
+            ]);
+            assert.equal(bad.stdout, '');
+          } finally {
+            world.sh(m.ns.cc!, 'nft delete table ip beyond; ip link del out');
+          }
+        });
     });
