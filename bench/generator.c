@@ -3,7 +3,8 @@
 // sink's counter from shared memory, so no queue overflows, and the rate that results is what the chain behind the first hop
 // can carry; no search for a loss-free rate is needed.
 //
-// usage: generator INTERFACE NEXT-HOP-MAC SOURCE DESTINATION SECONDS PINNED-COUNTER
+// usage: generator INTERFACE NEXT-HOP-MAC SOURCE DESTINATION SECONDS PINNED-COUNTER [COUNT]
+// COUNT: every frame goes to one of the COUNT addresses from DESTINATION on, at random.
 // prints one JSON object: packets, seconds, peak (packets per second of the best window: what the chain carries while nothing
 // else wants the CPUs), lost, waiting (share of the time the generator waited for the chain), busy (share of the time CPU 1
 // worked).
@@ -87,6 +88,22 @@ static void build(uint8_t *frame, const uint8_t *source_mac, const char *next_ho
 	udp->len = htons(FRAME - sizeof *eth - sizeof *ip); // checksum 0 = none (RFC 768)
 }
 
+static uint8_t frames[BATCH][FRAME];
+static uint32_t destinations = 1, first;
+
+// A random destination for every frame of the batch (xorshift, Marsaglia 2003).
+static void scatter(void)
+{
+	static uint32_t state = 2463534242;
+	for (int i = 0; i < BATCH; i++) {
+		struct iphdr *ip = (void *)(frames[i] + sizeof(struct ethhdr));
+		state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+		ip->daddr = htonl(first + (uint32_t)((uint64_t)state * destinations >> 32));
+		ip->check = 0;
+		ip->check = ip_checksum(ip);
+	}
+}
+
 static int open_socket(const char *interface, uint8_t *mac)
 {
 	struct ifreq request = { 0 };
@@ -148,6 +165,8 @@ static uint64_t run(int fd, struct mmsghdr *batch, const volatile uint64_t *arri
 			}
 			waited += t - since;
 		}
+		if (destinations > 1)
+			scatter();
 		int n = sendmmsg(fd, batch, BATCH, 0);
 		if (n > 0)
 			sent += n;
@@ -171,24 +190,29 @@ static uint64_t run(int fd, struct mmsghdr *batch, const volatile uint64_t *arri
 
 int main(int argc, char **argv)
 {
-	uint8_t frame[FRAME] = { 0 }, mac[ETH_ALEN];
-	struct iovec piece = { frame, FRAME };
+	uint8_t mac[ETH_ALEN];
+	struct iovec pieces[BATCH];
 	struct mmsghdr batch[BATCH] = { 0 };
 	uint64_t worked[2], all[2];
 	double took;
 	cpu_set_t cpu0;
 
-	if (argc != 7)
-		errno = EINVAL, die("usage: generator INTERFACE NEXT-HOP-MAC SOURCE DESTINATION SECONDS PINNED-COUNTER");
+	if (argc != 7 && argc != 8)
+		errno = EINVAL, die("usage: generator INTERFACE NEXT-HOP-MAC SOURCE DESTINATION SECONDS PINNED-COUNTER [COUNT]");
 	CPU_ZERO(&cpu0);
 	CPU_SET(0, &cpu0);
 	if (sched_setaffinity(0, sizeof cpu0, &cpu0))
 		die("sched_setaffinity");
 	const volatile uint64_t *arrived = counter(argv[6]);
 	int fd = open_socket(argv[1], mac);
-	build(frame, mac, argv[2], argv[3], argv[4]);
-	for (int i = 0; i < BATCH; i++)
-		batch[i].msg_hdr = (struct msghdr){ .msg_iov = &piece, .msg_iovlen = 1 };
+	for (int i = 0; i < BATCH; i++) {
+		build(frames[i], mac, argv[2], argv[3], argv[4]);
+		pieces[i] = (struct iovec){ frames[i], FRAME };
+		batch[i].msg_hdr = (struct msghdr){ .msg_iov = &pieces[i], .msg_iovlen = 1 };
+	}
+	first = ntohl(((struct iphdr *)(frames[0] + sizeof(struct ethhdr)))->daddr);
+	if (argc == 8)
+		destinations = strtoul(argv[7], NULL, 10);
 
 	run(fd, batch, arrived, WARM_UP, &took);
 	lost = 0;

@@ -5,7 +5,7 @@ import type { Layout } from './layouts.ts';
 import { exec, start } from './netns.ts';
 
 const BUILD = path.resolve(import.meta.dirname, '../.cache/bench');
-const PIN = '/sys/fs/bpf/bench';
+export const PIN = '/sys/fs/bpf/bench';
 const PORT = { iperf3: '5201', pingpong: '5202' } as const;
 
 /** Named explicitly: a kernel whose default is BBR would show BBR's pacing and not the path. */
@@ -53,10 +53,15 @@ async function reachable(layout: Layout, failed: (why: Error) => void): Promise<
   }
 }
 
+/** Where small packets start and where they go: to the address, or to one of so many from it on, at random. */
+export interface PacketSource extends Pick<Layout, 'name' | 'source' | 'nextHop' | 'sourceAddress' | 'destination'> {
+  readonly destinations?: number;
+}
+
 /** 60-byte UDP frames through the chain, closed loop. */
-export async function smallPackets(layout: Layout, seconds: number): Promise<SmallPackets> {
-  const { source, nextHop, sourceAddress, destination } = layout;
-  const argv = [source.device, nextHop, sourceAddress, destination, `${seconds}`, `${PIN}/arrived`];
+export async function smallPackets(from: PacketSource, seconds: number): Promise<SmallPackets> {
+  const { source, nextHop, sourceAddress, destination, destinations = 1 } = from;
+  const argv = [source.device, nextHop, sourceAddress, destination, `${seconds}`, `${PIN}/arrived`, `${destinations}`];
   const out = JSON.parse(await exec(source.netns, [`${BUILD}/generator`, ...argv], 0)) as {
     packets: number;
     seconds: number;
@@ -65,7 +70,7 @@ export async function smallPackets(layout: Layout, seconds: number): Promise<Sma
     waiting: number;
     busy: number;
   };
-  if (out.packets === 0) throw new Error(`${layout.name}: no packet arrived`);
+  if (out.packets === 0) throw new Error(`${from.name}: no packet arrived`);
   const { packets, seconds: took, ...rest } = out;
   return { pps: packets / took, ...rest };
 }

@@ -5,30 +5,16 @@
  * request/response; VM to VM and through a gateway's compartment. Methods and latest figures: docs/performance.md.
  */
 import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { verdictLine } from './bars.ts';
 import { isolated } from './isolation.ts';
 import { type Layout, plainGateway, plainVm, vxlanGateway, vxlanVm } from './layouts.ts';
+import { machine, publish, root } from './machine.ts';
 import { CONGESTION_CONTROL, loadSink, prepare } from './measure.ts';
 import { overlayGateway, overlayVm } from './ours.ts';
-import {
-  forPeople,
-  type Machine,
-  MEASURES,
-  type Measure,
-  markdown,
-  ROWS,
-  type Row,
-  report,
-  withBlock,
-} from './report.ts';
+import { forPeople, MEASURES, type Measure, markdown, ROWS, type Row, report } from './report.ts';
 import { round } from './round.ts';
-
-const root = path.resolve(import.meta.dirname, '..');
-const PERFORMANCE = `${root}/docs/performance.md`;
 
 interface Options {
   readonly bars: boolean;
@@ -75,20 +61,6 @@ async function build(): Promise<Layouts> {
   return layouts;
 }
 
-const machine = (): Machine => ({
-  cpu: os.cpus()[0]?.model.trim() ?? 'unknown CPU',
-  cpus: os.cpus().length,
-  memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-  kernel: os.release().split('.').slice(0, 2).join('.'),
-  date: new Date().toISOString().slice(0, 10),
-});
-
-function write(block: string): void {
-  const text = withBlock(fs.readFileSync(PERFORMANCE, 'utf8'), 'bench:overlay', block);
-  if (text === undefined) throw new Error('docs/performance.md has no marks for the figures of bench:overlay');
-  fs.writeFileSync(PERFORMANCE, text);
-}
-
 function compile(): void {
   if (os.cpus().length < 2) throw new Error('bench:overlay needs two CPUs: one generates, one forwards');
   for (const build of ['bin/bpf.sh', 'bench/build.sh']) execFileSync(`${root}/${build}`, { stdio: ['ignore', 2, 2] });
@@ -104,7 +76,7 @@ async function main(o: Options): Promise<number> {
     ROWS.map((row) => [row, Object.fromEntries(MEASURES.map((m) => [m, rounds.map((r) => r[row][m])]))]),
   ) as Record<Row, Record<Measure, number[]>>;
   const result = report(samples, machine(), CONGESTION_CONTROL);
-  if (o.write) write(markdown(result));
+  if (o.write) publish('bench:overlay', markdown(result));
   process.stdout.write(o.output === 'json' ? `${JSON.stringify(result)}\n` : `\n${forPeople(result)}\n`);
   process.stdout.write(`${verdictLine(result.bars)}\n`);
   return o.bars && result.bars.some((b) => !b.held) ? 1 : 0;

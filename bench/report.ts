@@ -124,7 +124,7 @@ const tables = (r: Report) => [packetRows(r), tcpRows(r), barRows(r)];
 
 export const forPeople = (r: Report): string => tables(r).map(formatTable).join('\n');
 
-function markdownTable(rows: readonly Cells[]): string {
+export function markdownTable(rows: readonly Cells[]): string {
   const columns = Object.keys(rows[0] ?? {});
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [

@@ -39,4 +39,22 @@ int sink(struct __sk_buff *skb)
 	return TC_ACT_SHOT;
 }
 
+/* The same on a provider NIC, for the half of the chain before the wire: what comes encapsulated. */
+SEC("tc")
+int wire_sink(struct __sk_buff *skb)
+{
+	void *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = (void *)(long)skb->data;
+	struct iphdr *ip = (void *)(eth + 1);
+	__u32 zero = 0;
+	__u64 *count;
+
+	if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->protocol != IPPROTO_GRE)
+		return TC_ACT_OK;
+	count = bpf_map_lookup_elem(&arrived, &zero);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	return TC_ACT_SHOT;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -9,7 +9,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define HNV_ABI 1
+#define HNV_ABI 2
 
 /* Drops that belong to no known tenant. */
 #define HNV_RDID_NONE 0
@@ -38,6 +38,8 @@ struct hnv_port {
 #define HNV_LOCATION_ROUTED 1 /* a customer route covers it: the distributed router may send there */
 #define HNV_LOCATION_PEER 2   /* the local port is a veth whose other end is in another namespace */
 #define HNV_LOCATION_ROUTER 4 /* the distributed router itself */
+#define HNV_LOCATION_VXLAN 8  /* RFC 7348 instead of NVGRE */
+#define HNV_LOCATION_IPV6 16  /* the provider addresses are IPv6 */
 
 struct hnv_location {
 	__u32 rdid;
@@ -81,11 +83,19 @@ struct hnv_route {
 	struct hnv_location via;
 };
 
-/* tunnels: who may send NVGRE of a virtual subnet to which of our provider addresses; struct hnv_tunnel_key -> rdid */
+/* tunnels: who may send frames of a virtual subnet to which of our provider addresses; struct hnv_tunnel_key -> struct hnv_tunnel */
+#define HNV_TUNNEL_NVGRE 1 /* the encapsulations that we take off */
+#define HNV_TUNNEL_VXLAN 2
+
 struct hnv_tunnel_key {
 	__u32 vsid;
 	struct hnv_address source;
 	struct hnv_address destination;
+};
+
+struct hnv_tunnel {
+	__u32 rdid;
+	__u32 flags;
 };
 
 /* vsids: vsid -> rdid */
@@ -93,14 +103,54 @@ struct hnv_tunnel_key {
 /* providers: struct hnv_address -> flags */
 #define HNV_PROVIDER_LOCAL 1 /* an address of this machine */
 #define HNV_PROVIDER_PEER 2  /* named by a lookup record of some tenant */
+#define HNV_PROVIDER_VXLAN 4 /* VXLAN for this address is ours and not the stack's */
 
 /* drops: struct hnv_drop_key -> struct hnv_drops, one per CPU */
+#define HNV_FROM_PORT 1 /* a VM or a compartment sent it */
+#define HNV_FROM_WIRE 2 /* it came over the provider network */
+
 struct hnv_drop_key {
 	__u32 rdid;
-	__u32 reason;
+	__u16 reason;
+	__u16 direction;
 };
 
 struct hnv_drops {
 	__u64 packets;
 	__u64 bytes;
+};
+
+/* events: ring buffer of struct hnv_event, what the control plane wants to hear of at once */
+#define HNV_EVENT_LEARNED 1 /* a frame told where an address is */
+#define HNV_EVENT_DROPPED 2 /* a sample of the drops, one in every so many by a token bucket per CPU */
+
+#define HNV_EVENT_FRAME 64
+
+struct hnv_event {
+	__u32 type;
+	__u32 rdid;
+	__u32 vsid;			/* LEARNED; 0 of a drop */
+	__u32 port;			/* ifindex the frame came in by; 0 = LEARNED over the provider network */
+	struct hnv_address address;	/* LEARNED: the customer address */
+	struct hnv_address provider;	/* LEARNED: where it is; :: = at the port */
+	__u8 mac[6];			/* LEARNED: whose address it is */
+	__u16 reason;			/* DROPPED */
+	__u16 direction;		/* DROPPED: HNV_FROM_ */
+	__u16 captured;			/* DROPPED: bytes of `frame` that hold the frame's beginning */
+	__u32 length;			/* DROPPED: bytes of the frame */
+	__u8 frame[HNV_EVENT_FRAME];
+};
+
+/* buckets: struct hnv_bucket_key -> struct hnv_bucket, the data plane's own: what a port may cause per second */
+#define HNV_BUCKET_ERROR 1     /* ICMP errors towards the port */
+#define HNV_BUCKET_REPLICATE 2 /* frames sent to many places */
+
+struct hnv_bucket_key {
+	__u32 port;
+	__u32 kind;
+};
+
+struct hnv_bucket {
+	__u64 filled; /* ns of the monotonic clock: when `tokens` was right */
+	__u64 tokens;
 };

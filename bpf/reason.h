@@ -24,9 +24,9 @@
 #define HNV_ETHERTYPE 10
 /* Broadcast or multicast that the overlay does not carry. */
 #define HNV_MULTICAST 11
-/* NVGRE from a provider address that no lookup record names. */
+/* An overlay frame from a provider address that no lookup record names. */
 #define HNV_UNKNOWN_PA 12
-/* NVGRE from a known provider address that has no record in the VM network of this VSID. */
+/* An overlay frame from a known provider address that has no record in the VM network of this VSID. */
 #define HNV_FOREIGN_PA 13
 /* The VSID is in no VM network here, or reserved. */
 #define HNV_UNKNOWN_VSID 14
@@ -42,3 +42,9 @@
 #define HNV_ADJUST_FAILED 19
 /* The provider network marked congestion on a packet whose sender cannot be told (RFC 6040 §4.2). */
 #define HNV_CONGESTION 20
+/* A router or neighbour advertisement, a redirect, or one that could hide behind extension headers, sent by a port. */
+#define HNV_NEIGHBOUR 21
+/* VXLAN without a valid network identifier (RFC 7348 §5). */
+#define HNV_BAD_VXLAN 22
+/* A provider address of the VM network uses an encapsulation that this machine is not told to take. */
+#define HNV_ENCAPSULATION 23

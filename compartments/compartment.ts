@@ -77,7 +77,20 @@ export interface LookupRecord {
   readonly type: LookupRecordType;
 }
 
-export interface Compartment {
+/** What a virtual subnet does beside its records (R-ENC-8). Those that are not listed do not learn. */
+export interface VirtualSubnet {
+  readonly vsid: Vsid;
+  readonly dynamicLearning: boolean;
+  readonly ageingTimeSeconds: number;
+}
+
+/** What a VM network may learn. */
+export interface Learning {
+  readonly virtualSubnets?: readonly VirtualSubnet[];
+  readonly maximumLearnedRecords?: number;
+}
+
+export interface Compartment extends Learning {
   readonly routingDomain: string; // Name
   readonly routingDomainId: RoutingDomainId;
   readonly internalInterfaces: readonly InternalInterface[];
@@ -86,6 +99,9 @@ export interface Compartment {
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
 }
+
+/** How frames travel between machines: RFC 7637 or RFC 7348. */
+export type Encapsulation = 'NVGRE' | 'VXLAN';
 
 export type NetAdapterRole = 'External' | 'Provider' | 'Management';
 
@@ -104,6 +120,7 @@ export interface ProviderAddress {
   readonly interfaceAlias: string;
   readonly providerAddress: Address;
   readonly prefixLength: number;
+  readonly vlanId?: number; // 1 … 4094; absent = untagged
 }
 
 /** NetVirtualizationProviderRoute. */
@@ -117,6 +134,7 @@ export interface ProviderRoute {
 /** Everything a gateway is told by its YAML. */
 export interface GatewayConfig {
   readonly gateway: string;
+  readonly encapsulation?: Encapsulation; // NVGRE when absent
   readonly netAdapters: readonly NetAdapter[];
   readonly providerAddresses: readonly ProviderAddress[];
   readonly providerRoutes: readonly ProviderRoute[];

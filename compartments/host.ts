@@ -2,6 +2,8 @@
 import type { Address, Mac } from '../lib/address.ts';
 import type {
   CustomerRoute,
+  Encapsulation,
+  Learning,
   LookupRecord,
   NetAdapter,
   ProviderAddress,
@@ -19,7 +21,7 @@ export interface HostPort {
   readonly addresses: readonly Address[]; // what the VM may send from
 }
 
-export interface HostRoutingDomain {
+export interface HostRoutingDomain extends Learning {
   readonly routingDomain: string;
   readonly routingDomainId: RoutingDomainId;
   readonly ports: readonly HostPort[];
@@ -29,6 +31,7 @@ export interface HostRoutingDomain {
 
 export interface HostConfig {
   readonly host: string;
+  readonly encapsulation?: Encapsulation; // NVGRE when absent
   readonly netAdapters: readonly NetAdapter[];
   readonly providerAddresses: readonly ProviderAddress[];
   readonly providerRoutes: readonly ProviderRoute[];

@@ -34,21 +34,42 @@ function change(want: AnyResource, have: AnyResource): readonly Op[] {
   return rule(want).apart ? [op('delete', have), op('create', want)] : [op('replace', want, have)];
 }
 
+/** Resources by kind and key, without a joined text for each: a policy of a million records has millions of them. */
+class Inventory {
+  readonly #byKind = new Map<string, Map<string, AnyResource>>();
+
+  get({ kind, key }: AnyResource): AnyResource | undefined {
+    return this.#byKind.get(kind)?.get(key);
+  }
+
+  put(r: AnyResource): void {
+    let byKey = this.#byKind.get(r.kind);
+    if (!byKey) {
+      byKey = new Map();
+      this.#byKind.set(r.kind, byKey);
+    }
+    byKey.set(r.key, r);
+  }
+}
+
 /** Throws when two desired resources share an identity: that is a fault of this program, never of the operator. */
 export function plan(desired: readonly AnyResource[], actual: readonly AnyResource[]): readonly Op[] {
-  const wanted = new Map<string, AnyResource>();
+  const wanted = new Inventory();
   for (const r of desired) {
-    if (wanted.has(identity(r))) throw new Error(`two desired resources are ${identity(r)}`);
-    wanted.set(identity(r), r);
+    if (wanted.get(r)) throw new Error(`two desired resources are ${identity(r)}`);
+    wanted.put(r);
   }
-  const present = new Map(actual.map((r) => [identity(r), r]));
+  const present = new Inventory();
+  for (const r of actual) present.put(r);
 
-  const gone = actual.filter((r) => !wanted.has(identity(r)));
+  const gone = actual.filter((r) => !wanted.get(r));
   const dying = new Set(gone.filter((r) => r.kind === 'netns').map((r) => r.key));
-  const changes = [...wanted.values()].flatMap((want) => {
-    const have = present.get(identity(want));
-    return have ? change(want, have) : [op('create', want)];
-  });
+  const changes: Op[] = [];
+  for (const want of desired) {
+    const have = present.get(want);
+    if (have) changes.push(...change(want, have));
+    else changes.push(op('create', want));
+  }
   const deletes = gone
     .filter((r) => !(rule(r).insideNetns && dying.has((r.spec as { netns?: string }).netns ?? '')))
     .map((r) => op('delete', r))

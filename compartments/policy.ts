@@ -2,9 +2,16 @@
  * Rules over the overlay policy of VM networks that hold on gateways and hosts alike (R-POL-2, R-ENC-2, R-ENC-4, R-ENC-9).
  * Pure; the paths are those of the runtime shape, beginning with the index of the VM network: `[1, 'lookupRecords', 3, 'mac']`.
  */
-import { type Address, type Mac, macBytes } from '../lib/address.ts';
-import { contains, routerOf } from '../lib/prefix.ts';
-import type { CustomerRoute, InternalInterface, LookupRecord, RoutingDomainId, Vsid } from './compartment.ts';
+import { type Address, familyOf, type Mac, macBytes } from '../lib/address.ts';
+import { contains, prefixFamily, routerOf } from '../lib/prefix.ts';
+import type {
+  CustomerRoute,
+  InternalInterface,
+  LookupRecord,
+  LookupRecordType,
+  RoutingDomainId,
+  Vsid,
+} from './compartment.ts';
 import type { HostPort } from './host.ts';
 
 /** MACDFGW: the MAC of the distributed default gateway on every host, in every virtual subnet (R-ENC-4). */
@@ -38,6 +45,7 @@ interface Holder {
   /** Where it is: two holders with one MAC are one machine only when this is the same. */
   readonly place: string;
   readonly record: boolean;
+  readonly type?: LookupRecordType;
 }
 
 /** L2Only records tell where a MAC is; their address is a placeholder (R-ENC-8). */
@@ -52,6 +60,7 @@ const recordHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
       addresses: r.type === 'L2Only' ? [] : [{ address: r.customerAddress, path: [...path, 'customerAddress'] }],
       place: r.providerAddress,
       record: true,
+      type: r.type,
     };
   });
 
@@ -83,6 +92,10 @@ const portHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
     };
   });
 
+/** A VM that moved is learned at its new place while the L2Only record still tells the former one. */
+const mayDiffer = (a: Holder, b: Holder): boolean =>
+  (a.type === 'L2Only' && b.type === 'Dynamic') || (a.type === 'Dynamic' && b.type === 'L2Only');
+
 /**
  * Address and MAC are unique in a VM network. A record and the local port or interface that it describes are the same thing:
  * every host is given the records of its own VMs too.
@@ -106,7 +119,7 @@ function uniqueness(holders: readonly Holder[]): readonly PolicyProblem[] {
     const twin = byMac.get(h.mac);
     if (h.mac === ROUTER_MAC) continue;
     if (!twin) byMac.set(h.mac, h);
-    else if (twin.vsid !== h.vsid || (twin.record === h.record && twin.place !== h.place))
+    else if (twin.vsid !== h.vsid || (twin.record === h.record && twin.place !== h.place && !mayDiffer(twin, h)))
       problems.push({
         path: [...h.path, 'mac'],
         problem: `MAC ${h.mac} is already used by ${twin.name} in this VM network`,
@@ -128,6 +141,12 @@ function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonl
         cure: 'Choose a unicast MAC of the adapter itself.',
       });
     for (const { address, path } of h.addresses) {
+      if (h.record && h.type !== 'GatewayWildcard' && /^[0:.]+$/.test(address))
+        problems.push({
+          path,
+          problem: `${address} is no address of an adapter`,
+          cure: 'Write its address, or the type L2Only when it is not known.',
+        });
       const subnet = onLink.find((r) => r.vsid === h.vsid && contains(r.destinationPrefix, address));
       const router = subnet && routerOf(subnet.destinationPrefix) === address;
       if (router && !(h.record && h.mac === ROUTER_MAC))
@@ -162,7 +181,8 @@ function gatewayAlone(d: PolicyDomain, index: number): readonly PolicyProblem[] 
   });
   d.lookupRecords.forEach((r, i) => {
     const gateway = gateways.get(r.vsid);
-    const own = gateway?.addresses.some((a) => a.address === r.customerAddress) || r.mac === ROUTER_MAC;
+    const wildcard = r.type === 'GatewayWildcard' && r.mac === gateway?.mac;
+    const own = gateway?.addresses.some((a) => a.address === r.customerAddress) || r.mac === ROUTER_MAC || wildcard;
     if (gateway && !own)
       problems.push({
         path: [index, 'lookupRecords', i, 'vsid'],
@@ -185,6 +205,12 @@ function routeProblems(d: PolicyDomain, index: number): readonly PolicyProblem[]
         cure: 'Remove one of the two, or give it another metric.',
       });
     else seen.set(key, r);
+    if (r.nextHop !== undefined && familyOf(r.nextHop) !== prefixFamily(r.destinationPrefix))
+      problems.push({
+        path: [index, 'customerRoutes', i, 'nextHop'],
+        problem: `${r.nextHop} and ${r.destinationPrefix} are of different families`,
+        cure: 'Use IPv4 with IPv4, IPv6 with IPv6.',
+      });
   });
   return problems;
 }

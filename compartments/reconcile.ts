@@ -2,16 +2,15 @@
  * The loop of both composition roots (gateway and host agent): read back, compare, carry out, until nothing differs. It does no
  * I/O of its own; the hands do. One compartment's failure stops that compartment's ops and nobody else's (R-CMP-6).
  */
+
+import { KINDS } from './kinds.ts';
 import type { Slot } from './numbers.ts';
 import { plan } from './plan.ts';
-import type { AnyResource, Hand, Op } from './resource.ts';
+import type { AnyResource, Executed, Failure, Hand, Kind, Op } from './resource.ts';
+
+export type { Failure } from './resource.ts';
 
 export type Scope = Slot | 'all';
-
-export interface Failure {
-  readonly op: Op;
-  readonly error: Error;
-}
 
 export interface Outcome {
   /** Ops that were carried out, over all passes. */
@@ -33,20 +32,45 @@ export async function observe(hands: readonly Hand[], scope: Scope): Promise<rea
   return (await Promise.all(hands.map((h) => h.observe(scope)))).flat();
 }
 
-async function carryOut(hands: readonly Hand[], ops: readonly Op[]): Promise<{ done: Op[]; failures: Failure[] }> {
+async function carryOutOne(hand: Hand | undefined, op: Op): Promise<Executed> {
+  try {
+    if (!hand) throw new Error(`no hand for resources of kind ${op.resource.kind}`);
+    await hand.execute(op);
+    return { done: [op], failures: [] };
+  } catch (e) {
+    return { done: [], failures: [{ op, error: e instanceof Error ? e : new Error(String(e)) }] };
+  }
+}
+
+/**
+ * Carries ops out in their order; after a failure the rest of that compartment's are left. Ops that follow each other and belong
+ * to a hand that takes many at once go to it together.
+ */
+export async function carryOut(
+  hands: readonly Hand[],
+  ops: readonly Op[],
+): Promise<{ done: Op[]; failures: Failure[] }> {
   const done: Op[] = [];
   const failures: Failure[] = [];
   const stopped = new Set<Slot>();
-  for (const op of ops) {
-    if (stopped.has(op.resource.slot)) continue;
-    const hand = hands.find((h) => h.kinds.includes(op.resource.kind));
-    try {
-      if (!hand) throw new Error(`no hand for resources of kind ${op.resource.kind}`);
-      await hand.execute(op);
-      done.push(op);
-    } catch (e) {
-      stopped.add(op.resource.slot);
-      failures.push({ op, error: e instanceof Error ? e : new Error(String(e)) });
+  const standing = new Set<Kind>();
+  const handOf = new Map(hands.flatMap((h) => h.kinds.map((kind) => [kind, h] as const)));
+  for (let from = 0, to = 0; from < ops.length; from = to) {
+    const hand = handOf.get(ops[from]!.resource.kind);
+    to = from + 1;
+    if (hand?.executeAll) while (to < ops.length && handOf.get(ops[to]!.resource.kind) === hand) to++;
+    const run = ops
+      .slice(from, to)
+      .filter((o) => !stopped.has(o.resource.slot) && !(o.verb === 'create' && standing.has(o.resource.kind)));
+    if (run.length === 0) continue;
+    const result = hand?.executeAll ? await hand.executeAll(run) : await carryOutOne(hand, run[0]!);
+    for (const op of result.done) done.push(op);
+    for (const failure of result.failures) {
+      failures.push(failure);
+      const { kind, slot } = failure.op.resource;
+      stopped.add(slot);
+      // Nothing new of such a kind while something old of it still stands, whoever's it is.
+      if (failure.op.verb === 'delete' && KINDS[kind].apart) standing.add(kind);
     }
   }
   return { done, failures };
@@ -74,7 +98,7 @@ export async function reconcile(hands: readonly Hand[], scope: Scope, desired: D
     if (ops.length === 0) return { done, failures: [], settled: true };
     const result = await carryOut(hands, ops);
     failures = result.failures;
-    done.push(...result.done);
+    for (const op of result.done) done.push(op);
     if (result.done.length === 0) break;
   }
   return { done, failures, settled: false };

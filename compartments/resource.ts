@@ -92,6 +92,17 @@ export interface Op {
   readonly impact: Impact;
 }
 
+export interface Failure {
+  readonly op: Op;
+  readonly error: Error;
+}
+
+/** What became of a list of ops; those in neither list were left out because an op of their slot failed before. */
+export interface Executed {
+  readonly done: readonly Op[];
+  readonly failures: readonly Failure[];
+}
+
 /** The hands: one per subsystem (kernel, eBPF maps, charon). */
 export interface Hand {
   readonly kinds: readonly Kind[];
@@ -99,4 +110,6 @@ export interface Hand {
   observe(slot: Slot | 'all'): Promise<readonly AnyResource[]>;
   /** Idempotent: creating what is there with the same spec and deleting what is absent succeed. Throws on failure. */
   execute(op: Op): Promise<void>;
+  /** The same for many ops, none of which needs another one's effect; where it is there, the loop prefers it. Never rejects. */
+  executeAll?(ops: readonly Op[]): Promise<Executed>;
 }

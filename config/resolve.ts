@@ -5,6 +5,7 @@
 import type {
   Compartment,
   CustomerRoute,
+  Encapsulation,
   InternalInterface,
   LookupRecord,
   NetAdapter,
@@ -52,6 +53,35 @@ function each<T extends object, R extends object>(
 type RouteYaml = GatewayDomain['NetVirtualizationCustomerRoute'][number];
 type RecordYaml = GatewayDomain['NetVirtualizationLookupRecord'][number];
 
+export const customerRouteOf = (r: RouteYaml): CustomerRoute => ({
+  vsid: r.VirtualSubnetID,
+  destinationPrefix: r.DestinationPrefix,
+  ...(!onLink(r.NextHop) && { nextHop: r.NextHop }),
+  metric: r.Metric,
+});
+
+export const lookupRecordOf = (r: RecordYaml): LookupRecord => ({
+  customerAddress: r.CustomerAddress,
+  mac: r.MACAddress,
+  vsid: r.VirtualSubnetID,
+  providerAddress: r.ProviderAddress,
+  rule: r.Rule,
+  type: r.Type,
+});
+
+export const providerAddressOf = (a: GatewayFile['NetVirtualizationProviderAddress'][number]): ProviderAddress => ({
+  interfaceAlias: a.InterfaceAlias,
+  providerAddress: a.ProviderAddress,
+  prefixLength: a.PrefixLength,
+});
+
+export const providerRouteOf = (r: GatewayFile['NetVirtualizationProviderRoute'][number]): ProviderRoute => ({
+  interfaceAlias: r.InterfaceAlias,
+  destinationPrefix: r.DestinationPrefix,
+  nextHop: r.NextHop,
+  metric: r.Metric,
+});
+
 function policy(d: Partly<GatewayDomain> | Partly<HostDomain>, path: Path, origins: Origins) {
   return {
     customerRoutes: each<RouteYaml, CustomerRoute>(
@@ -59,26 +89,14 @@ function policy(d: Partly<GatewayDomain> | Partly<HostDomain>, path: Path, origi
       [...path, 'NetVirtualizationCustomerRoute'],
       origins,
       ['VirtualSubnetID', 'DestinationPrefix', 'NextHop', 'Metric'],
-      (r) => ({
-        vsid: r.VirtualSubnetID,
-        destinationPrefix: r.DestinationPrefix,
-        ...(!onLink(r.NextHop) && { nextHop: r.NextHop }),
-        metric: r.Metric,
-      }),
+      customerRouteOf,
     ),
     lookupRecords: each<RecordYaml, LookupRecord>(
       d.NetVirtualizationLookupRecord,
       [...path, 'NetVirtualizationLookupRecord'],
       origins,
       ['CustomerAddress', 'MACAddress', 'VirtualSubnetID', 'ProviderAddress', 'Rule', 'Type'],
-      (r) => ({
-        customerAddress: r.CustomerAddress,
-        mac: r.MACAddress,
-        vsid: r.VirtualSubnetID,
-        providerAddress: r.ProviderAddress,
-        rule: r.Rule,
-        type: r.Type,
-      }),
+      lookupRecordOf,
     ),
   };
 }
@@ -184,11 +202,13 @@ export const hostRoutingDomains = (doc: Partly<HostFile>, origins: Origins): rea
 
 /** The default compartment's part of a file without errors. */
 export function defaultCompartmentOf(doc: GatewayFile | HostFile): {
+  readonly encapsulation: Encapsulation;
   readonly netAdapters: readonly NetAdapter[];
   readonly providerAddresses: readonly ProviderAddress[];
   readonly providerRoutes: readonly ProviderRoute[];
 } {
   return {
+    encapsulation: doc.Encapsulation,
     netAdapters: doc.NetAdapter.map((a) => ({
       interfaceAlias: a.InterfaceAlias,
       device: a.Device,
@@ -197,16 +217,7 @@ export function defaultCompartmentOf(doc: GatewayFile | HostFile): {
       ...(a.DefaultGateway && { defaultGateway: a.DefaultGateway }),
       ...(a.Mtu !== undefined && { mtu: a.Mtu }),
     })),
-    providerAddresses: doc.NetVirtualizationProviderAddress.map((a) => ({
-      interfaceAlias: a.InterfaceAlias,
-      providerAddress: a.ProviderAddress,
-      prefixLength: a.PrefixLength,
-    })),
-    providerRoutes: doc.NetVirtualizationProviderRoute.map((r) => ({
-      interfaceAlias: r.InterfaceAlias,
-      destinationPrefix: r.DestinationPrefix,
-      nextHop: r.NextHop,
-      metric: r.Metric,
-    })),
+    providerAddresses: doc.NetVirtualizationProviderAddress.map(providerAddressOf),
+    providerRoutes: doc.NetVirtualizationProviderRoute.map(providerRouteOf),
   };
 }

@@ -4,29 +4,49 @@
  */
 import type { Vsid } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
-import { type Address, addressFromBytes, type Mac, macBytes, macFromBytes, mappedBytes } from '../lib/address.ts';
+import {
+  type Address,
+  addressFromBytes,
+  type Family,
+  type Mac,
+  macBytes,
+  macFromBytes,
+  mappedBytes,
+} from '../lib/address.ts';
 import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
 
 /** HNV_ABI: number of the directory in which the maps are pinned; another layout is another number. */
-export const ABI = 1;
+export const ABI = 2;
 
-/** Maps whose entries are resources; `drops` holds counters and is only read. */
+/** Maps whose entries are resources; `drops` holds counters and `events` is a ring buffer: those are only read. */
 export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers'] as const;
 export type EntryMap = (typeof ENTRY_MAPS)[number];
-export const PINNED_MAPS = [...ENTRY_MAPS, 'drops'] as const;
+export const PINNED_MAPS = [...ENTRY_MAPS, 'drops', 'events'] as const;
 
 export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire' } as const;
 
-/** Bytes that the outer IPv4, GRE and inner Ethernet header add to a tenant's IP packet. */
-export const OVERHEAD = 42;
+/** How frames travel between machines: RFC 7637 or RFC 7348. */
+export type Encapsulation = 'NVGRE' | 'VXLAN';
+
+/** Bytes that the outer IP, GRE or UDP and VXLAN, and the inner Ethernet header add to a tenant's IP packet. */
+export const overhead = (encapsulation: Encapsulation, outer: Family): number =>
+  (outer === 4 ? 20 : 40) + (encapsulation === 'NVGRE' ? 8 : 16) + 14;
 
 export const PORT_GATEWAY = 1;
 export const LOCATION_ROUTED = 1;
 export const LOCATION_PEER = 2;
 export const LOCATION_ROUTER = 4;
+export const LOCATION_VXLAN = 8;
+export const LOCATION_IPV6 = 16;
+export const TUNNEL_NVGRE = 1;
+export const TUNNEL_VXLAN = 2;
 export const ROUTE_VIA = 1;
 export const PROVIDER_LOCAL = 1;
 export const PROVIDER_PEER = 2;
+export const PROVIDER_VXLAN = 4;
+const EVENT_LEARNED = 1;
+const EVENT_DROPPED = 2;
+const EVENT_FRAME = 64;
 
 export interface Port {
   readonly rdid: Slot;
@@ -57,6 +77,12 @@ export interface Route {
   readonly via?: Location;
 }
 
+/** Whose frames a tunnel key admits, and in which encapsulations. */
+export interface Tunnel {
+  readonly rdid: Slot;
+  readonly flags: number;
+}
+
 export interface Drops {
   readonly packets: number;
   readonly bytes: number;
@@ -74,8 +100,10 @@ export const SIZE = {
   macKey: 12,
   routeKey: 24,
   tunnelKey: 36,
+  tunnel: 8,
   dropKey: 8,
   drops: 16,
+  event: 128,
 } as const;
 
 /** Where each field of the structs stands; compared with the C compiler's offsets in the tests. */
@@ -98,25 +126,39 @@ export const OFFSET = {
   macKey: { vsid: 0, mac: 4, zero: 10 },
   routeKey: { prefixlen: 0, rdid: 4, address: 8 },
   tunnelKey: { vsid: 0, source: 4, destination: 20 },
-  dropKey: { rdid: 0, reason: 4 },
+  tunnel: { rdid: 0, flags: 4 },
+  dropKey: { rdid: 0, reason: 4, direction: 6 },
   drops: { packets: 0, bytes: 8 },
+  event: {
+    type: 0,
+    rdid: 4,
+    vsid: 8,
+    port: 12,
+    address: 16,
+    provider: 32,
+    mac: 48,
+    reason: 54,
+    direction: 56,
+    captured: 58,
+    length: 60,
+    frame: 64,
+  },
 } as const;
 
 const view = (b: Uint8Array) => new DataView(b.buffer, b.byteOffset, b.byteLength);
 
+/** Byte by byte: a DataView for each of a million entries would take a third of the time. */
 class Writer {
   readonly bytes: Uint8Array;
-  readonly #view: DataView;
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
-    this.#view = view(this.bytes);
   }
   u32(at: number, value: number): this {
-    this.#view.setUint32(at, value, true);
-    return this;
+    return this.u16(at, value).u16(at + 2, value >>> 16);
   }
   u16(at: number, value: number): this {
-    this.#view.setUint16(at, value, true);
+    this.bytes[at] = value;
+    this.bytes[at + 1] = value >>> 8;
     return this;
   }
   mac(at: number, mac: Mac): this {
@@ -129,7 +171,8 @@ class Writer {
   }
 }
 
-const u32 = (b: Uint8Array, at: number): number => view(b).getUint32(at, true);
+const u16 = (b: Uint8Array, at: number): number => b[at]! | (b[at + 1]! << 8);
+const u32 = (b: Uint8Array, at: number): number => (u16(b, at) | (u16(b, at + 2) << 16)) >>> 0;
 const addressAt = (b: Uint8Array, at: number): Address => addressFromBytes(b.subarray(at, at + 16));
 const macAt = (b: Uint8Array, at: number): Mac => macFromBytes(b.subarray(at, at + 6));
 
@@ -151,7 +194,7 @@ export function decodePort(b: Uint8Array): Port {
     rdid: u32(b, o.rdid),
     vsid: u32(b, o.vsid),
     flags: u32(b, o.flags),
-    mtu: view(b).getUint16(o.mtu, true),
+    mtu: u16(b, o.mtu),
     mac: macAt(b, o.mac),
     address: addressAt(b, o.address),
   };
@@ -173,7 +216,7 @@ export function decodeLocation(b: Uint8Array): Location {
     port: u32(b, o.port),
     uplink: u32(b, o.uplink),
     flags: u32(b, o.flags),
-    mtu: view(b).getUint16(o.mtu, true),
+    mtu: u16(b, o.mtu),
     mac: macAt(b, o.mac),
     destination: addressAt(b, o.destination),
     source: addressAt(b, o.source),
@@ -228,11 +271,24 @@ export const decodeTunnelKey = (b: Uint8Array): { vsid: Vsid; source: Address; d
   destination: addressAt(b, 20),
 });
 
-export const encodeDropKey = (rdid: Slot, reason: number): Uint8Array =>
-  new Writer(SIZE.dropKey).u32(0, rdid).u32(4, reason).bytes;
-export const decodeDropKey = (b: Uint8Array): { rdid: Slot; reason: number } => ({
+export const encodeTunnel = (t: Tunnel): Uint8Array =>
+  new Writer(SIZE.tunnel).u32(OFFSET.tunnel.rdid, t.rdid).u32(OFFSET.tunnel.flags, t.flags).bytes;
+export const decodeTunnel = (b: Uint8Array): Tunnel => ({
+  rdid: u32(b, OFFSET.tunnel.rdid),
+  flags: u32(b, OFFSET.tunnel.flags),
+});
+
+const DIRECTIONS = { port: 1, wire: 2 } as const;
+/** Where a frame came from: a VM or a compartment, or the provider network. */
+export type Direction = keyof typeof DIRECTIONS;
+const directionOf = (number: number): Direction => (number === DIRECTIONS.wire ? 'wire' : 'port');
+
+export const encodeDropKey = (rdid: Slot, reason: number, direction: Direction): Uint8Array =>
+  new Writer(SIZE.dropKey).u32(0, rdid).u16(4, reason).u16(6, DIRECTIONS[direction]).bytes;
+export const decodeDropKey = (b: Uint8Array): { rdid: Slot; reason: number; direction: Direction } => ({
   rdid: u32(b, 0),
-  reason: u32(b, 4),
+  reason: u16(b, 4),
+  direction: directionOf(u16(b, 6)),
 });
 
 /** Sum over the per-CPU values of one key. */
@@ -245,6 +301,49 @@ export function decodeDrops(perCpu: Uint8Array): Drops {
     bytes += Number(v.getBigUint64(at + 8, true));
   }
   return { packets, bytes };
+}
+
+/** A frame told where an address of a learning virtual subnet is (R-ENC-8). */
+export interface LearnedEvent {
+  readonly type: 'LEARNED';
+  readonly rdid: Slot;
+  readonly vsid: Vsid;
+  readonly port: number; // ifindex of the local port; 0 = at `provider`
+  readonly address: Address;
+  readonly provider: Address; // `::` = at the port
+  readonly mac: Mac;
+}
+
+/** One of the dropped frames; how many there were, the counters say. */
+export interface DroppedEvent {
+  readonly type: 'DROPPED';
+  readonly rdid: Slot; // 0 = of no known tenant
+  readonly port: number; // ifindex the frame came in by: of the port, or of the provider NIC
+  readonly reason: number;
+  readonly direction: Direction;
+  readonly length: number; // bytes of the whole frame
+  readonly frame: Uint8Array; // its first bytes, at most 64; a copy
+}
+
+/** Undefined for a record that is shorter than an event or of a type unknown to this version. */
+export function decodeEvent(b: Uint8Array): LearnedEvent | DroppedEvent | undefined {
+  if (b.length < SIZE.event) return undefined;
+  const o = OFFSET.event;
+  const [rdid, port] = [u32(b, o.rdid), u32(b, o.port)];
+  if (u32(b, o.type) === EVENT_LEARNED) {
+    const [address, provider] = [addressAt(b, o.address), addressAt(b, o.provider)];
+    return { type: 'LEARNED', rdid, vsid: u32(b, o.vsid), port, address, provider, mac: macAt(b, o.mac) };
+  }
+  if (u32(b, o.type) !== EVENT_DROPPED) return undefined;
+  return {
+    type: 'DROPPED',
+    rdid,
+    port,
+    reason: u16(b, o.reason),
+    direction: directionOf(u16(b, o.direction)),
+    length: u32(b, o.length),
+    frame: b.slice(o.frame, o.frame + Math.min(u16(b, o.captured), EVENT_FRAME)),
+  };
 }
 
 /** The tenant of an entry as the kernel holds it; what the entry hand sorts by. */

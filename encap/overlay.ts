@@ -19,6 +19,7 @@ import type { AnyResource, Resource } from '../compartments/resource.ts';
 import { type Address, familyOf, type Mac } from '../lib/address.ts';
 import { contains, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
 import {
+  type Encapsulation,
   type EntryMap,
   encodeAddress,
   encodeLocation,
@@ -27,20 +28,26 @@ import {
   encodeRecordKey,
   encodeRoute,
   encodeRouteKey,
+  encodeTunnel,
   encodeTunnelKey,
   encodeU32,
+  LOCATION_IPV6,
   LOCATION_PEER,
   LOCATION_ROUTED,
   LOCATION_ROUTER,
+  LOCATION_VXLAN,
   type Location,
   NO_ADDRESS,
-  OVERHEAD,
+  overhead,
   PORT_GATEWAY,
   PROGRAMS,
   PROVIDER_LOCAL,
   PROVIDER_PEER,
+  PROVIDER_VXLAN,
   ROUTE_VIA,
   slotOfEntry,
+  TUNNEL_NVGRE,
+  TUNNEL_VXLAN,
 } from './abi.ts';
 
 /** The field of the maps has sixteen bits. */
@@ -84,6 +91,10 @@ export interface OverlayInput {
   readonly providerAddresses: readonly ProviderAddress[];
   readonly providerRoutes: readonly ProviderRoute[];
   readonly domains: readonly OverlayDomain[];
+  /** What this machine sends; NVGRE when absent. */
+  readonly encapsulation?: Encapsulation;
+  /** What it takes; only what it sends when absent. */
+  readonly decapsulation?: readonly Encapsulation[];
   /** Kernel program tags by program name (hex). */
   readonly tags: Readonly<Record<string, string>>;
   link(device: string): Link | undefined;
@@ -125,8 +136,12 @@ export const hostDomains = (
     lookupRecords: d.lookupRecords,
   }));
 
-/** How a provider address is reached: NIC, our own address on it, next hop, and the MTU left for the tenant. */
+const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';
+const takes = (input: OverlayInput): readonly Encapsulation[] => input.decapsulation ?? [sends(input)];
+
+/** How a provider address is reached: NIC, our own address on it, next hop, header flags, and the MTU left for the tenant. */
 interface Path {
+  readonly flags: number;
   readonly uplink: number;
   readonly source: Address;
   readonly nextHop: Address;
@@ -137,14 +152,21 @@ interface Path {
 function pathTo(input: OverlayInput, destination: Address): Path | undefined {
   const through = (alias: string, nextHop: Address): Path | undefined => {
     const adapter = input.netAdapters.find((a) => a.interfaceAlias === alias);
-    const addresses = input.providerAddresses.filter((p) => p.interfaceAlias === alias);
+    const family = familyOf(destination);
+    const addresses = input.providerAddresses.filter(
+      (p) => p.interfaceAlias === alias && familyOf(p.providerAddress) === family,
+    );
     // Of several addresses of the NIC the one that the next hop is a neighbour of: the provider network may know no other there.
     const own = addresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), nextHop)) ?? addresses[0];
     const link = adapter && input.link(adapter.device);
-    return (
-      own &&
-      link && { uplink: link.index, source: own.providerAddress, nextHop, mtu: Math.min(link.mtu, MAX_MTU) - OVERHEAD }
-    );
+    if (!own || !link) return undefined;
+    return {
+      uplink: link.index,
+      source: own.providerAddress,
+      nextHop,
+      mtu: Math.min(link.mtu, MAX_MTU) - overhead(sends(input), family),
+      flags: (family === 6 ? LOCATION_IPV6 : 0) | (sends(input) === 'VXLAN' ? LOCATION_VXLAN : 0),
+    };
   };
   const near = input.providerAddresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), destination));
   if (near) return through(near.interfaceAlias, destination);
@@ -152,6 +174,20 @@ function pathTo(input: OverlayInput, destination: Address): Path | undefined {
     .filter((r) => contains(r.destinationPrefix, destination))
     .sort((a, b) => lengthOf(b.destinationPrefix) - lengthOf(a.destinationPrefix) || a.metric - b.metric);
   return route && through(route.interfaceAlias, route.nextHop);
+}
+
+/** The same for every record of a host: a policy has far more records than hosts. */
+type PathsTo = (destination: Address) => Path | undefined;
+
+function pathsOf(input: OverlayInput): PathsTo {
+  const known = new Map<Address, Path | undefined>();
+  return (destination) => {
+    const path = known.get(destination);
+    if (path || known.has(destination)) return path;
+    const found = pathTo(input, destination);
+    known.set(destination, found);
+    return found;
+  };
 }
 
 const hex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
@@ -199,7 +235,7 @@ function portPlaces(d: OverlayDomain, port: OverlayPort, link: Link): readonly P
 }
 
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
-function recordPlace(input: OverlayInput, d: OverlayDomain, r: LookupRecord): Place | undefined {
+function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: LookupRecord): Place | undefined {
   const known = r.type === 'L2Only' ? {} : { address: r.customerAddress };
   const flags = routedFlag(d, r.vsid, r.customerAddress);
   const base = { rdid: d.slot, vsid: r.vsid, port: 0, mac: r.mac };
@@ -214,8 +250,9 @@ function recordPlace(input: OverlayInput, d: OverlayDomain, r: LookupRecord): Pl
     return link && { ...known, location: portLocation(d, port, link, known.address) };
   }
   const own = input.providerAddresses.some((p) => p.providerAddress === r.providerAddress);
-  const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : pathTo(input, r.providerAddress);
-  return path && { ...known, location: { ...base, ...path, destination: r.providerAddress, flags } };
+  const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : to(r.providerAddress);
+  if (!path) return undefined;
+  return { ...known, location: { ...base, ...path, destination: r.providerAddress, flags: flags | path.flags } };
 }
 
 function routeEntries(d: OverlayDomain, records: ReadonlyMap<Address, Location>): readonly Resource<'entry'>[] {
@@ -252,31 +289,34 @@ function portEntry(d: OverlayDomain, port: OverlayPort, link: Link): Resource<'e
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
 function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
   const ours = input.providerAddresses.map((p) => p.providerAddress);
+  const flags = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
   const peers = new Set(d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress));
   return vsids.flatMap((vsid) =>
     [...peers]
       .filter((peer) => !ours.includes(peer))
       .flatMap((peer) =>
-        ours.map((own) =>
-          entry(
-            'tunnels',
-            encodeTunnelKey(vsid, peer, own),
-            encodeU32(d.slot),
-            `tunnel ${d.name} ${vsid} from ${peer}`,
+        ours
+          .filter((own) => familyOf(own) === familyOf(peer))
+          .map((own) =>
+            entry(
+              'tunnels',
+              encodeTunnelKey(vsid, peer, own),
+              encodeTunnel({ rdid: d.slot, flags }),
+              `tunnel ${d.name} ${vsid} from ${peer}`,
+            ),
           ),
-        ),
       ),
   );
 }
 
-function domainResources(input: OverlayInput, d: OverlayDomain): readonly AnyResource[] {
+function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): readonly AnyResource[] {
   const ports = d.ports.flatMap((port) => {
     const link = input.link(port.device);
     return link ? [{ port, link }] : [];
   });
   const places = [
     ...ports.flatMap(({ port, link }) => portPlaces(d, port, link)),
-    ...d.lookupRecords.map((r) => recordPlace(input, d, r)).filter((p) => p !== undefined),
+    ...d.lookupRecords.map((r) => recordPlace(input, to, d, r)).filter((p) => p !== undefined),
   ];
   const records = new Map<Address, Location>();
   const macs = new Map<string, Location>();
@@ -319,7 +359,8 @@ function domainResources(input: OverlayInput, d: OverlayDomain): readonly AnyRes
 function sharedResources(input: OverlayInput): readonly AnyResource[] {
   const flags = new Map<Address, number>();
   const add = (address: Address, flag: number) => flags.set(address, (flags.get(address) ?? 0) | flag);
-  for (const p of input.providerAddresses) add(p.providerAddress, PROVIDER_LOCAL);
+  const local = PROVIDER_LOCAL | (takes(input).includes('VXLAN') ? PROVIDER_VXLAN : 0);
+  for (const p of input.providerAddresses) add(p.providerAddress, local);
   for (const r of input.domains.flatMap((d) => d.lookupRecords))
     if (r.mac !== ROUTER_MAC) add(r.providerAddress, PROVIDER_PEER);
   const uplinks = input.netAdapters.filter((a) =>
@@ -334,7 +375,7 @@ function sharedResources(input: OverlayInput): readonly AnyResource[] {
 }
 
 /** Everything the overlay needs on this machine; callers take the slots they want. */
-export const overlayResources = (input: OverlayInput): readonly AnyResource[] => [
-  ...sharedResources(input),
-  ...input.domains.flatMap((d) => domainResources(input, d)),
-];
+export function overlayResources(input: OverlayInput): readonly AnyResource[] {
+  const to = pathsOf(input);
+  return [...sharedResources(input), ...input.domains.flatMap((d) => domainResources(input, to, d))];
+}

@@ -73,12 +73,13 @@ export function portRows(entries: Entries, names: Names): readonly Row[] {
 /** Entries of `drops`, values of all CPUs. */
 export function dropRows(entries: Entries, names: Names): readonly Row[] {
   const rows = [...entries].map(([key, value]) => {
-    const { rdid, reason } = decodeDropKey(key);
+    const { rdid, reason, direction } = decodeDropKey(key);
     const { packets, bytes } = decodeDrops(value);
     return {
       RoutingDomain: names.routingDomain(rdid),
       Number: reason,
       Reason: reasonName(reason),
+      Direction: direction,
       Packets: packets,
       Bytes: bytes,
       Meaning: PACKET_REASONS.find((r) => r.number === reason)?.meaning ?? '',

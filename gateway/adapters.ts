@@ -3,11 +3,10 @@ import type { GatewayConfig, NetAdapter } from '../compartments/compartment.ts';
 import { addressResource, routeResource, sysctlResources } from '../compartments/desired.ts';
 import { DEFAULT_SLOT } from '../compartments/numbers.ts';
 import type { AnyResource } from '../compartments/resource.ts';
+import { overhead } from '../encap/abi.ts';
 import { familyOf } from '../lib/address.ts';
 import type { Prefix } from '../lib/prefix.ts';
 
-/** Outer Ethernet (14), IPv4 (20) and GRE with key (8) of NVGRE, less the inner Ethernet that an MTU does not count. */
-const NVGRE_OVERHEAD = 42;
 const ETHERNET_MTU = 1500;
 
 export const deviceOf = (config: GatewayConfig, interfaceAlias: string): string | undefined =>
@@ -18,7 +17,9 @@ export function innerMtuOf(config: GatewayConfig, mtuOf: (device: string) => num
   const provider = config.netAdapters
     .filter((n) => n.role === 'Provider')
     .map((n) => n.mtu ?? mtuOf(n.device) ?? ETHERNET_MTU);
-  return Math.min(ETHERNET_MTU, ...provider.map((mtu) => mtu - NVGRE_OVERHEAD));
+  const families = config.providerAddresses.map((p) => familyOf(p.providerAddress));
+  const header = overhead(config.encapsulation ?? 'NVGRE', families.includes(6) ? 6 : 4);
+  return Math.min(ETHERNET_MTU, ...provider.map((mtu) => mtu - header));
 }
 
 function adapterResources(adapter: NetAdapter): readonly AnyResource[] {

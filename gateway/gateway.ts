@@ -6,24 +6,43 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { GatewayConfig } from '../compartments/compartment.ts';
+import type { GatewayConfig, RoutingDomainId } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { describeOp, plan } from '../compartments/plan.ts';
-import { type Failure, type Outcome, observe, reconcile, type Scope, withdraw } from '../compartments/reconcile.ts';
+import {
+  carryOut,
+  type Failure,
+  type Outcome,
+  observe,
+  reconcile,
+  type Scope,
+  withdraw,
+} from '../compartments/reconcile.ts';
+import { formatRecordError } from '../compartments/record-reasons.ts';
 import type { AnyResource, Hand, Op } from '../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS, type SlotTable, slotOf } from '../compartments/slots.ts';
 import type { ConfigError } from '../config/error.ts';
+import { changeInForce } from '../control/change.ts';
+import { mergeRecords, ownRecords } from '../control/merge.ts';
+import type { AskForChanges, RecordRefusal } from '../control/plane.ts';
+import type { Changed, RecordChange, RecordStore } from '../encap/records.ts';
 import type { Result } from '../lib/result.ts';
 import { err, ok } from '../lib/result.ts';
 import { Turns } from '../lib/turns.ts';
 import type { Event } from './event.ts';
-import { changedSlots, namesOf, type Running, type Source } from './running.ts';
+import { changedSlots, fileRecords, namesOf, type Running, runningOf, type Source, withRecords } from './running.ts';
 
 /** What the gateway keeps on disk. */
 export interface Store {
   readonly slots: SlotTable;
   saveSlots(table: SlotTable): void;
   saveRunning(source: Source): void;
+  /** Records that are not the file's. */
+  readonly records: {
+    read(): readonly RecordChange[];
+    save(changed: Changed): void;
+    saveAll(store: RecordStore): void;
+  };
 }
 
 /** The tunnels: told which interfaces are loaded into charon, asked which are up. */
@@ -46,6 +65,8 @@ export interface Parts {
   load(source: Source): Result<GatewayConfig, readonly ConfigError[]>;
   /** Every resource of a slot, or of all, as they must be now. */
   desired(running: Running, up: ReadonlySet<string>, scope: Scope): readonly AnyResource[];
+  /** What must be done when only records of some VM networks changed. */
+  recordOps(before: Running, after: Running, networks: readonly RoutingDomainId[]): readonly Op[];
   /** Calls back later with an event. */
   later(event: Event, milliseconds: number): void;
 }
@@ -88,6 +109,10 @@ export class Gateway {
 
   get running(): Running | undefined {
     return this.#running;
+  }
+
+  get records(): RecordStore | undefined {
+    return this.#running?.records;
   }
 
   /** Name of the routing domain of a slot, for people; the default compartment's is ''. */
@@ -137,6 +162,7 @@ export class Gateway {
         const outcome = await this.#carryOut(candidate.value, scopes);
         if (!outcome.settled) return err(await this.#putBack(before, scopes, outcome.failures));
         this.#parts.store.saveRunning(source);
+        this.#parts.store.records.saveAll(candidate.value.records);
         this.#parts.tunnels.loaded(candidate.value);
         this.#parts.log.info({ ops: outcome.done.length, file: source.file }, 'configuration applied');
         return ok(this.#changed(outcome.done));
@@ -144,6 +170,29 @@ export class Gateway {
         return err(await this.#putBack(before, scopes, [], error));
       }
     });
+  }
+
+  /**
+   * Changes policy records, all of them or none. Records of VM networks become the entries that differ, whatever else the
+   * gateway has; provider addresses and routes lie under everything, so they are compared with everything.
+   */
+  changeRecords(ask: AskForChanges): Promise<Result<readonly Op[], RecordRefusal>> {
+    return this.#turns.take(() =>
+      changeInForce(this.records, ask, {
+        put: async (_from, to, { networks, machine }) => {
+          const before = this.#running!;
+          this.#running = withRecords(before, to, networks);
+          if (machine) return this.#reconcile('all');
+          return this.#entries(this.#parts.recordOps(before, this.#running, networks));
+        },
+        failures: (outcome) => {
+          const { failures } = this.#failed(outcome.failures, true);
+          this.#parts.log.error({ failures }, 'records refused, putting the former ones back');
+          return failures;
+        },
+        save: (changed) => this.#parts.store.records.save(changed),
+      }),
+    );
   }
 
   /** Wakes the loop; events that arrive while it runs are gathered. */
@@ -193,7 +242,10 @@ export class Gateway {
       this.#parts.store.saveSlots(table);
       this.#table = table;
     }
-    const running = { config: config.value, table, source };
+    const own = this.#running ? ownRecords(this.#running.records) : this.#parts.store.records.read();
+    const { store, dropped } = mergeRecords(fileRecords(config.value), own);
+    for (const e of dropped) this.#parts.log.warn({ code: e.code }, `not in force: ${formatRecordError(e)}`);
+    const running = runningOf(config.value, table, source, store);
     for (const [slot, name] of namesOf(running)) this.#names.set(slot, name);
     return ok(running);
   }
@@ -262,6 +314,13 @@ export class Gateway {
       failures: outcomes.flatMap((o) => o.failures),
       settled: outcomes.every((o) => o.settled),
     };
+  }
+
+  async #entries(ops: readonly Op[]): Promise<Outcome> {
+    const { done, failures } = await carryOut(this.#parts.hands(), ops);
+    const outcome = { done, failures, settled: failures.length === 0 };
+    this.#tell(outcome);
+    return outcome;
   }
 
   async #reconcile(scope: Scope, hands: readonly Hand[] = this.#parts.hands()): Promise<Outcome> {

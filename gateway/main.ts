@@ -8,8 +8,12 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { sysctlNames } from '../compartments/desired.ts';
+import { FIRST_SLOT, type Slot } from '../compartments/numbers.ts';
 import { formatConfigError } from '../config/error.ts';
 import { loadGateway } from '../config/load.ts';
+import { dropNotice } from '../control/drops.ts';
+import { EventHub } from '../control/hub.ts';
+import { Learner } from '../control/learner.ts';
 import { ABI } from '../encap/abi.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
@@ -33,6 +37,9 @@ const CONFIG_FILE = '/etc/hnv-gateway/gateway.yaml';
 const CHARON_PATIENCE_MS = 10_000;
 /** A full look at reality, for what no event told. */
 const RESYNC_MS = 60_000;
+
+/** How often learned addresses are looked at for their age. */
+const AGEING_MS = 5000;
 
 interface Options {
   readonly config: string;
@@ -103,6 +110,7 @@ async function main(): Promise<void> {
     log,
     load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
     desired: (candidate, up, scope) => desiredResources(candidate, up, scope, dataPlane, store.digestKey),
+    recordOps: (before, after, networks) => dataPlane.recordOps(before, after, networks),
     later: (event, ms) => setTimeout(notice, ms, event).unref(),
   });
   const readings: Readings = {
@@ -123,7 +131,23 @@ async function main(): Promise<void> {
   await Promise.race([charon.ready, new Promise((resolve) => setTimeout(resolve, CHARON_PATIENCE_MS))]);
   const status = await begin(gateway, store.bootSources(), configFile);
 
-  const api = await serveApi(options.socket, gateway, readings, log);
+  const events = new EventHub();
+  const api = await serveApi(options.socket, gateway, readings, events, log);
+  const names = {
+    routingDomain: (slot: Slot) => (slot < FIRST_SLOT ? '' : gateway.routingDomain(slot)),
+    device: (index: number) => dataPlane.device(index),
+  };
+  const learner = new Learner({
+    plane: { records: () => gateway.records, changeRecords: (ask) => gateway.changeRecords(ask), events },
+    routingDomainId: (slot) => running()?.domains.get(slot),
+  });
+  const learning = (work: Promise<void>) => work.catch((e: unknown) => log.error({ err: e }, 'learning failed'));
+  dataPlane.watch((happened) => {
+    const learned = happened.filter((e) => e.type === 'LEARNED');
+    if (learned.length) void learning(learner.take(learned, performance.now()));
+    if (!events.idle) for (const e of happened) if (e.type === 'DROPPED') events.tell(dropNotice(e, names));
+  });
+  setInterval(() => void learning(learner.age(performance.now())), AGEING_MS);
   setInterval(notice, RESYNC_MS, { type: 'resync' });
   if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);
   service.ready(status);

@@ -5,10 +5,13 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Argument, Command, Option } from 'commander';
 import { pino } from 'pino';
+import { monitorCommand } from '../control/cli/monitor.ts';
+import { type Reach, recordCommand } from '../control/cli/record.ts';
 import { warmThreadPool } from '../kernel/netns.ts';
 import { ServiceNotifier } from '../kernel/notify.ts';
 import { formatTable } from '../lib/table.ts';
 import { type AgentOptions, ConfigRefused, HostAgent, readConfig } from './agent.ts';
+import { serveHostApi } from './api.ts';
 import { HOST_NOUNS, show } from './show.ts';
 import { DeviceWatch } from './watch.ts';
 
@@ -21,7 +24,15 @@ function defaultObject(): string {
   return fs.existsSync(beside) ? beside : path.join(import.meta.dirname, '../dist/bpf/overlay.bpf.o');
 }
 
-async function run(options: AgentOptions): Promise<void> {
+interface Place {
+  readonly state: string;
+  readonly socket?: string;
+}
+
+/** Beside the state unless told otherwise, so that agents of several hosts on one machine do not meet. */
+const socketOf = ({ state, socket }: Place): string => socket ?? path.join(state, 'api.sock');
+
+async function run(options: AgentOptions & Place): Promise<void> {
   const log = pino({ name: 'hnvhost' });
   await warmThreadPool();
   const agent = new HostAgent(options, log);
@@ -42,6 +53,8 @@ async function run(options: AgentOptions): Promise<void> {
 
   watch.begin(); // before the first reading, so that no device comes unseen in between
   const first = await agent.reconcile();
+  agent.listen();
+  const api = await serveHostApi(socketOf(options), agent);
   log.info({ ops: first.done.length, settled: first.settled }, 'the overlay is in place');
   service.ready();
   while (!ended) {
@@ -50,16 +63,19 @@ async function run(options: AgentOptions): Promise<void> {
     sleep = new AbortController();
     watch.begin();
     await work(agent.reconcile());
+    await work(agent.age());
     service.watchdog();
   }
   service.stopping();
   watch.close();
+  await api.close();
   await agent.close();
 }
 
 const program = new Command('hnvhost').description('the overlay of a host: VMs as ports, NVGRE between hosts');
 const pin = () => new Option('--pin <dir>', 'where the maps are pinned').default('/sys/fs/bpf/hnv-host');
-const state = () => new Option('--state <dir>', 'where numbers are kept').default('/var/lib/hnv-host');
+const state = () => new Option('--state <dir>', 'where numbers and records are kept').default('/var/lib/hnv-host');
+const socket = () => new Option('--socket <path>', 'API socket (default: api.sock in the state directory)');
 
 program
   .command('run')
@@ -67,8 +83,9 @@ program
   .requiredOption('--config <file>', 'YAML of this host')
   .addOption(state())
   .addOption(pin())
+  .addOption(socket())
   .option('--object <file>', 'overlay.bpf.o', defaultObject())
-  .action((options: AgentOptions) => run(options));
+  .action((options: AgentOptions & Place) => run(options));
 
 program
   .command('validate')
@@ -87,6 +104,12 @@ program
     const rows = show(noun, options);
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(rows, undefined, 2)}\n` : formatTable(rows));
   });
+
+const reach: Reach = {
+  options: () => [state(), socket()],
+  service: (options) => ({ socket: socketOf(options as unknown as Place), name: 'host agent', unit: '`hnvhost run`' }),
+};
+program.addCommand(recordCommand(reach)).addCommand(monitorCommand(reach));
 
 try {
   await program.parseAsync();

@@ -26,8 +26,16 @@ export const lengthOf = (p: Prefix): number => Number(p.slice(p.indexOf('/') + 1
 export const prefixFamily = (p: Prefix): Family => familyOf(networkOf(p));
 export const isDefault = (p: Prefix): boolean => lengthOf(p) === 0;
 
-export const contains = (p: Prefix, a: Address): boolean =>
-  prefixFamily(p) === familyOf(a) && prefixOf(a, lengthOf(p)) === p;
+export function contains(p: Prefix, a: Address): boolean {
+  const network = networkOf(p);
+  if (familyOf(network) !== familyOf(a)) return false;
+  const length = lengthOf(p);
+  const [of, at] = [addressBytes(network), addressBytes(a)];
+  const whole = length >> 3;
+  for (let i = 0; i < whole; i++) if (of[i] !== at[i]) return false;
+  const rest = 0xff << (8 - (length & 7));
+  return (length & 7) === 0 || (of[whole]! & rest) === (at[whole]! & rest);
+}
 
 export const overlaps = (a: Prefix, b: Prefix): boolean =>
   lengthOf(a) <= lengthOf(b) ? contains(a, networkOf(b)) : contains(b, networkOf(a));

@@ -2,7 +2,7 @@
  * Concept 5, the closed list of reasons. Numbers are an interface: they appear in eBPF maps, metrics, JSON and documents, so a
  * number is never reused or moved. `bpf/reason.h` and `docs/reasons.md` are generated from this file (`npm run docs`).
  */
-export type ReasonArea = 'packet' | 'config' | 'op' | 'ike';
+export type ReasonArea = 'packet' | 'config' | 'record' | 'op' | 'ike';
 
 export interface Reason {
   readonly number: number;
@@ -79,20 +79,20 @@ export const PACKET_REASONS: readonly Reason[] = [
     'Add NetVirtualizationCustomerRoute.',
   ),
   reason(9, 'packet', 'TTL_EXCEEDED', 'The TTL ended at the distributed router.', 'Look for a routing loop.'),
-  reason(10, 'packet', 'ETHERTYPE', 'The overlay does not carry this EtherType.', 'Use IPv4.'),
+  reason(10, 'packet', 'ETHERTYPE', 'The overlay does not carry this EtherType.', 'Use IPv4 or IPv6.'),
   reason(11, 'packet', 'MULTICAST', 'Broadcast or multicast that the overlay does not carry.', 'Use unicast.'),
   reason(
     12,
     'packet',
     'UNKNOWN_PA',
-    'NVGRE from a provider address that no lookup record names.',
+    'An overlay frame from a provider address that no lookup record names.',
     'If it is a host of yours, add its lookup records; else find out who sends.',
   ),
   reason(
     13,
     'packet',
     'FOREIGN_PA',
-    'NVGRE from a known provider address that has no record in the VM network of this VSID.',
+    'An overlay frame from a known provider address that has no record in the VM network of this VSID.',
     'The sender claims a VSID that is not its own.',
   ),
   reason(
@@ -143,6 +143,27 @@ export const PACKET_REASONS: readonly Reason[] = [
     'CONGESTION',
     'The provider network marked congestion on a packet whose sender cannot be told (RFC 6040 §4.2).',
     'Relieve the provider network, or use ECN in the VMs.',
+  ),
+  reason(
+    21,
+    'packet',
+    'NEIGHBOUR',
+    'A router or neighbour advertisement, a redirect, or one that could hide behind extension headers, sent by a port.',
+    'Only the distributed router speaks of routers and neighbours; look for a rogue router in the VM.',
+  ),
+  reason(
+    22,
+    'packet',
+    'BAD_VXLAN',
+    'VXLAN without a valid network identifier (RFC 7348 §5).',
+    'Look for a broken sender on the provider wire.',
+  ),
+  reason(
+    23,
+    'packet',
+    'ENCAPSULATION',
+    'A provider address of the VM network uses an encapsulation that this machine is not told to take.',
+    'Let both machines use the same encapsulation, or let this one take both.',
   ),
 ];
 

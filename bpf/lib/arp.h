@@ -24,18 +24,16 @@ struct arp_ipv4 {
 } __attribute__((packed));
 
 /* The MAC that the policy knows for `target` on the port's virtual subnet. */
-static __always_inline bool known_mac(struct hnv_port *port, __be32 target, __u8 *mac)
+static __always_inline bool known_mac(struct hnv_port *port, struct hnv_address *target, __u8 *mac)
 {
 	struct hnv_location *location = find_record(port->rdid, target);
-	struct hnv_route *route;
+	struct hnv_address router;
 
 	if (location && location->vsid == port->vsid) {
 		copy_mac(mac, location->mac);
 		return true;
 	}
-	route = find_route(port->rdid, target);
-	if (route && !(route->flags & HNV_ROUTE_VIA) && route->vsid == port->vsid &&
-	    route->router.word[3] == target) {
+	if (router_address(port, target, &router) && same_address(&router, target)) {
 		set_router_mac(mac);
 		return true;
 	}
@@ -46,29 +44,32 @@ static __noinline int answer_arp(struct __sk_buff *skb, struct hnv_port *port)
 {
 	struct ethhdr *eth;
 	struct arp_ipv4 *arp;
-	__u8 mac[8];
+	struct hnv_address sender, target;
+	__u8 mac[8] __attribute__((aligned(8)));
 
 	if (!port)
 		return TC_ACT_SHOT;
 	if (!have(skb, sizeof(*eth) + sizeof(*arp)))
-		return drop(skb, port->rdid, HNV_TRUNCATED);
+		return drop_sent(skb, port->rdid, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	arp = (void *)(eth + 1);
 	if ((void *)(arp + 1) > PACKET_END(skb))
-		return drop(skb, port->rdid, HNV_TRUNCATED);
+		return drop_sent(skb, port->rdid, HNV_TRUNCATED);
 
 	if (arp->hardware != bpf_htons(ARP_ETHERNET) || arp->protocol != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_length != 6 || arp->protocol_length != 4 || arp->operation != bpf_htons(ARP_REQUEST))
-		return drop(skb, port->rdid, HNV_ETHERTYPE);
+		return drop_sent(skb, port->rdid, HNV_ETHERTYPE);
 	if (!same_mac(arp->sender_mac, port->mac))
-		return drop(skb, port->rdid, HNV_SPOOFED_MAC);
-	if (arp->sender && !owns_address(port, arp->sender, skb->ifindex))
-		return drop(skb, port->rdid, HNV_SPOOFED_CA);
+		return drop_sent(skb, port->rdid, HNV_SPOOFED_MAC);
+	sender = mapped(arp->sender);
+	target = mapped(arp->target);
+	if (arp->sender && !owns_address(port, &sender, skb->ifindex))
+		return drop_sent(skb, port->rdid, HNV_SPOOFED_CA);
 	/* An announcement, or a probe for an address that is the port's own: silence says that nobody else has it. */
-	if (owns_address(port, arp->target, skb->ifindex))
-		return drop(skb, port->rdid, HNV_MULTICAST);
-	if (!known_mac(port, arp->target, mac))
-		return drop(skb, port->rdid, HNV_NO_RECORD);
+	if (owns_address(port, &target, skb->ifindex))
+		return drop_sent(skb, port->rdid, HNV_MULTICAST);
+	if (!known_mac(port, &target, mac))
+		return drop_sent(skb, port->rdid, HNV_NO_RECORD);
 
 	arp->operation = bpf_htons(ARP_REPLY);
 	__be32 asked = arp->target;

@@ -15,9 +15,9 @@
 	} name SEC(".maps")
 
 HNV_HASH(ports, __u32, struct hnv_port, 1 << 14);
-HNV_HASH(records, struct hnv_record_key, struct hnv_location, 1 << 18);
-HNV_HASH(macs, struct hnv_mac_key, struct hnv_location, 1 << 18);
-HNV_HASH(tunnels, struct hnv_tunnel_key, __u32, 1 << 18);
+HNV_HASH(records, struct hnv_record_key, struct hnv_location, 1 << 20);
+HNV_HASH(macs, struct hnv_mac_key, struct hnv_location, 1 << 20);
+HNV_HASH(tunnels, struct hnv_tunnel_key, struct hnv_tunnel, 1 << 18);
 HNV_HASH(vsids, __u32, __u32, 1 << 16);
 HNV_HASH(providers, struct hnv_address, __u32, 1 << 14);
 
@@ -36,3 +36,24 @@ struct {
 	__type(key, struct hnv_drop_key);
 	__type(value, struct hnv_drops);
 } drops SEC(".maps");
+
+/* Written by the data plane alone; a port that goes leaves its bucket to the map's own eviction. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 15);
+	__type(key, struct hnv_bucket_key);
+	__type(value, struct hnv_bucket);
+} buckets SEC(".maps");
+
+/* How many drops become events. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct hnv_bucket);
+} samples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} events SEC(".maps");

@@ -7,6 +7,7 @@
 #include <linux/if_packet.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "../abi.h"
@@ -37,7 +38,21 @@ struct nvgre_outer {
 	struct nvgre_header gre;
 };
 
-/* What encapsulation adds to a frame. */
+/* RFC 7348 §5: flags with the I bit, VNI << 8. */
+#define VXLAN_FLAGS 0x08000000
+
+struct vxlan_header {
+	__be16 source;
+	__be16 destination;
+	__be16 length;
+	__sum16 checksum;
+	__be32 flags;
+	__be32 key;
+};
+
+/* What encapsulation adds to a frame: the outer IP header, this, and the Ethernet header that becomes the inner one. */
+#define NVGRE_BYTES sizeof(struct nvgre_header)
+#define VXLAN_BYTES sizeof(struct vxlan_header)
 #define OVERHEAD (sizeof(struct nvgre_outer) + sizeof(struct ethhdr))
 _Static_assert(OVERHEAD == 42, "the overhead that MTUs are computed with");
 
@@ -70,6 +85,23 @@ static __always_inline void copy_mac(void *to, const void *from)
 	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
+/* The same to a place on the stack, where only aligned words may be written. */
+static __always_inline void put_mac(__u16 *to, const void *from)
+{
+	const __u16 *half = from;
+
+	to[0] = half[0];
+	to[1] = half[1];
+	to[2] = half[2];
+}
+
+static __always_inline void put_router_mac(__u16 *to)
+{
+	to[0] = bpf_htons(HNV_ROUTER_MAC_HIGH >> 16);
+	to[1] = bpf_htons(HNV_ROUTER_MAC_HIGH & 0xffff);
+	to[2] = bpf_htons(HNV_ROUTER_MAC_LOW);
+}
+
 /* True when the first `bytes` can be read and written directly; GSO frames may keep them outside the linear part. */
 static __always_inline bool have(struct __sk_buff *skb, __u32 bytes)
 {
@@ -81,6 +113,39 @@ static __always_inline bool have(struct __sk_buff *skb, __u32 bytes)
 static __always_inline struct hnv_address mapped(__be32 ipv4)
 {
 	return (struct hnv_address){ { 0, 0, bpf_htonl(0xffff), ipv4 } };
+}
+
+static __always_inline bool is_mapped(const struct hnv_address *a)
+{
+	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline bool same_address(const struct hnv_address *a, const struct hnv_address *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] && a->word[3] == b->word[3];
+}
+
+static __always_inline struct hnv_address address_at(const void *at)
+{
+	const __be32 *word = at;
+
+	return (struct hnv_address){ { word[0], word[1], word[2], word[3] } };
+}
+
+static __always_inline bool is_unspecified(const struct hnv_address *a)
+{
+	return !(a->word[0] | a->word[1] | a->word[2] | a->word[3]);
+}
+
+/* fe80::/64, the only link-local prefix in use (RFC 4291 §2.5.6). */
+static __always_inline bool is_link_local(const struct hnv_address *a)
+{
+	return a->word[0] == bpf_htonl(0xfe800000) && !a->word[1];
+}
+
+static __always_inline bool is_multicast_ipv6(const struct hnv_address *a)
+{
+	return *(const __u8 *)a == 0xff;
 }
 
 static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
@@ -136,4 +201,30 @@ static __always_inline bool sound_ipv4(const struct iphdr *ip, __u32 length, boo
 	if (ip->version != 4 || ip->ihl < 5)
 		return false;
 	return gso ? total == 0 || total >= ip->ihl * 4 : total >= ip->ihl * 4 && total <= length;
+}
+
+/* The same of IPv6: a length of 0 is BIG TCP's (RFC 2675). */
+static __always_inline bool sound_ipv6(const struct ipv6hdr *ip, __u32 length, bool gso)
+{
+	return ip->version == 6 && (gso || bpf_ntohs(ip->payload_len) + sizeof(*ip) <= length);
+}
+
+static __always_inline __u8 traffic_class(const struct ipv6hdr *ip)
+{
+	return bpf_ntohl(*(const __be32 *)ip) >> 20;
+}
+
+static __always_inline void set_traffic_class(struct ipv6hdr *ip, __u8 tos)
+{
+	__be32 *word = (__be32 *)ip;
+
+	*word = (*word & bpf_htonl(0xf00fffff)) | bpf_htonl((__u32)tos << 20);
+}
+
+/* Folds a sum of 16-bit words that bpf_csum_diff has made, and complements it (RFC 1071). */
+static __always_inline __sum16 folded(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
 }

@@ -26,15 +26,15 @@ static __noinline int answer_ping(struct __sk_buff *skb, struct hnv_port *port)
 	if (!port)
 		return TC_ACT_SHOT;
 	if (!have(skb, sizeof(*eth) + sizeof(*ip) + sizeof(*icmp)))
-		return drop(skb, port->rdid, HNV_TRUNCATED);
+		return drop_sent(skb, port->rdid, HNV_TRUNCATED);
 	eth = PACKET_START(skb);
 	ip = (void *)(eth + 1);
 	icmp = (void *)(ip + 1);
 	if ((void *)(icmp + 1) > PACKET_END(skb))
-		return drop(skb, port->rdid, HNV_TRUNCATED);
+		return drop_sent(skb, port->rdid, HNV_TRUNCATED);
 	if (ip->ihl != 5 || ip->protocol != IPPROTO_ICMP || ip->frag_off & bpf_htons(FRAGMENT_MASK) ||
 	    icmp->type != ICMP_ECHO_REQUEST || icmp->code != 0)
-		return drop(skb, port->rdid, HNV_NO_ROUTE);
+		return drop_sent(skb, port->rdid, HNV_NO_ROUTE);
 
 	icmp->type = ICMP_ECHO_REPLY;
 	/* RFC 1624: the sum loses the type, the high byte of the first word. */

@@ -1,5 +1,5 @@
 /** Addresses of the default compartment and of compartments, and whether next hops can be reached from them. */
-import { type Address, familyOf } from '../../lib/address.ts';
+import { type Address, type Family, familyOf } from '../../lib/address.ts';
 import { contains, isDefault, type Prefix, prefixFamily, prefixOf } from '../../lib/prefix.ts';
 import type { Path, Problem } from '../error.ts';
 import type { Partly } from '../read.ts';
@@ -98,7 +98,18 @@ const providerHosts = (doc: Either): readonly Problem[] =>
   items(doc.NetVirtualizationProviderAddress, ['NetVirtualizationProviderAddress']).flatMap(
     ([a, p]): readonly Problem[] => {
       const { ProviderAddress: pa, PrefixLength: length } = a;
-      if (!pa || length === undefined || length > 30 || prefixOf(pa, length) !== `${pa}/${length}`) return [];
+      if (!pa || length === undefined) return [];
+      const bits = familyOf(pa) === 4 ? 32 : 128;
+      if (length > bits)
+        return [
+          {
+            code: 'BAD_VALUE',
+            path: [...p, 'PrefixLength'],
+            problem: `${length} is longer than the address ${pa}`,
+            cure: `write at most ${bits}`,
+          },
+        ];
+      if (length > bits - 2 || prefixOf(pa, length) !== `${pa}/${length}`) return [];
       return [
         {
           code: 'BAD_VALUE',
@@ -120,7 +131,8 @@ function providerRoutes(doc: Either, lineOf: LineOf): readonly Problem[] {
         : [],
     ),
   ];
-  const hasDefault = items(doc.NetAdapter, []).some(([a]) => a.DefaultGateway && familyOf(a.DefaultGateway) === 4);
+  const hasDefault = (family: Family) =>
+    items(doc.NetAdapter, []).some(([a]) => a.DefaultGateway && familyOf(a.DefaultGateway) === family);
   return [
     ...duplicates(
       'the route',
@@ -132,10 +144,11 @@ function providerRoutes(doc: Either, lineOf: LineOf): readonly Problem[] {
       'remove one of the two, or give it another metric',
     ),
     ...routes.flatMap(([r, p]): readonly Problem[] => [
+      ...familyProblems([...p, 'NextHop'], r.NextHop, r.DestinationPrefix),
       ...(r.NextHop && r.InterfaceAlias
         ? nextHopProblems([...p, 'NextHop'], r.NextHop, r.InterfaceAlias, addresses(r.InterfaceAlias))
         : []),
-      ...(r.DestinationPrefix && isDefault(r.DestinationPrefix) && hasDefault
+      ...(r.DestinationPrefix && isDefault(r.DestinationPrefix) && hasDefault(prefixFamily(r.DestinationPrefix))
         ? [
             {
               code: 'CONFLICT' as const,

@@ -51,9 +51,9 @@ export const providerAddress = section(
     InterfaceAlias: field({ description: 'A NetAdapter with the role Provider.' }, objectName()),
     ProviderAddress: field(
       { description: 'The address; another one than the `IPAddress` of the adapter.', aliases: ['IPAddress'] },
-      address({ family: 4 }),
+      address(),
     ),
-    PrefixLength: field({ description: 'Length of its prefix.', unit: 'bits' }, integer(1, 32)),
+    PrefixLength: field({ description: 'Length of its prefix.', unit: 'bits' }, integer(1, 128)),
   },
 );
 
@@ -65,10 +65,10 @@ export const providerRoute = section(
   },
   {
     InterfaceAlias: field({ description: 'A NetAdapter with the role Provider.' }, objectName()),
-    DestinationPrefix: field({ description: 'Where the route leads.' }, prefix({ family: 4 })),
+    DestinationPrefix: field({ description: 'Where the route leads.' }, prefix()),
     NextHop: field(
       { description: 'Router on a prefix of the adapter or its provider address.', aliases: ['Gateway'] },
-      address({ family: 4 }),
+      address(),
     ),
     Metric: field(
       { description: 'The lowest wins.', aliases: ['RouteMetric'] },

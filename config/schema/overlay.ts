@@ -11,13 +11,13 @@ export const customerRoute = section(
   },
   {
     VirtualSubnetID: field({ description: 'The virtual subnet that the route belongs to.' }, vsid()),
-    DestinationPrefix: field({ description: 'Where the route leads.' }, prefix({ family: 4 })),
+    DestinationPrefix: field({ description: 'Where the route leads.' }, prefix()),
     NextHop: field(
       {
         description:
-          "`0.0.0.0`: the prefix is the virtual subnet itself. Otherwise a customer address of it, for instance the gateway's.",
+          "`0.0.0.0` or `::`: the prefix is the virtual subnet itself. Otherwise a customer address of it, for instance the gateway's.",
       },
-      address({ family: 4, any: true }),
+      address({ any: true }),
     ),
     Metric: field(
       { description: 'The lowest wins.', aliases: ['RouteMetric'] },
@@ -33,19 +33,25 @@ export const lookupRecord = section(
     notServed: ['UseVmMACAddress', 'VMName', 'CustomerID', 'Context'],
   },
   {
-    CustomerAddress: field({ description: 'The address inside the VM network.' }, address({ family: 4 })),
+    CustomerAddress: field(
+      { description: 'The address inside the VM network; `0.0.0.0` for the type L2Only.' },
+      address({ any: true }),
+    ),
     MACAddress: field({ description: 'The MAC address behind it.' }, mac()),
     VirtualSubnetID: field({ description: 'The virtual subnet it is in.' }, vsid()),
-    ProviderAddress: field({ description: 'The provider address of the machine.' }, address({ family: 4 })),
+    ProviderAddress: field({ description: 'The provider address of the machine.' }, address()),
     Rule: field(
-      { description: 'How a packet to it travels: encapsulated (NVGRE).' },
+      { description: 'How a packet to it travels: encapsulated.' },
       oneOf(['TranslationMethodEncap'], ['TranslationMethodNone', 'TranslationMethodNat']).default(
         'TranslationMethodEncap',
       ),
     ),
     Type: field(
-      { description: 'Where the record comes from.' },
-      oneOf(['Static'], ['Dynamic', 'GatewayWildcard', 'L2Only']).default('Static'),
+      {
+        description:
+          'Where the record comes from; `L2Only` tells where a MAC address is, and its customer address is not known.',
+      },
+      oneOf(['Static', 'Dynamic', 'L2Only'], ['GatewayWildcard']).default('Static'),
     ),
   },
 );

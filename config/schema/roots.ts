@@ -3,7 +3,17 @@ import { z } from 'zod';
 import { adapterSections } from './adapter.ts';
 import { field, section } from './field.ts';
 import { hostRoutingDomain, routingDomain } from './routing-domain.ts';
-import { objectName } from './values.ts';
+import { objectName, oneOf } from './values.ts';
+
+const encapsulation = {
+  Encapsulation: field(
+    {
+      description:
+        'How frames travel between provider addresses: `NVGRE` (RFC 7637) or `VXLAN` (RFC 7348, UDP 4789). All machines that talk to each other use the same.',
+    },
+    oneOf(['NVGRE', 'VXLAN']).default('NVGRE'),
+  ),
+};
 
 export const gatewayFile = section(
   {
@@ -13,6 +23,7 @@ export const gatewayFile = section(
   },
   {
     Gateway: field({ description: 'Name of the gateway.' }, objectName()),
+    ...encapsulation,
     ...adapterSections,
     RoutingDomain: field({ description: 'The tenants.' }, z.array(routingDomain).default([])),
   },
@@ -22,6 +33,7 @@ export const hostFile = section(
   { title: 'The file of a host', description: 'Read by `hnvhost`; every key stands at the left margin.' },
   {
     Host: field({ description: 'Name of the host.', aliases: ['ComputerName'] }, objectName()),
+    ...encapsulation,
     ...adapterSections,
     RoutingDomain: field({ description: 'The tenants.' }, z.array(hostRoutingDomain).default([])),
   },

@@ -33,10 +33,7 @@ export const internalInterface = section(
       { description: 'The virtual subnet. The gateway is alone on it.', aliases: ['VirtualSubnetID', 'VSID'] },
       vsid(),
     ),
-    IPAddress: field(
-      { description: 'Address with length, one or a list.', atLeast: 1 },
-      z.array(interfaceAddress({ family: 4 })),
-    ),
+    IPAddress: field({ description: 'Address with length, one or a list.', atLeast: 1 }, z.array(interfaceAddress())),
     MACAddress: field(
       {
         description: 'The MAC address of the interface, which the lookup records of the hosts name.',
@@ -148,7 +145,7 @@ export const vmNetworkAdapter = section(
     MACAddress: field({ description: 'The MAC address that the VM sends from; no other is let through.' }, mac()),
     IPAddress: field(
       { description: 'The customer addresses that the VM may send from, one or a list.', atLeast: 1 },
-      z.array(address({ family: 4 })),
+      z.array(address()),
     ),
   },
 );

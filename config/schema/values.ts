@@ -96,47 +96,37 @@ function plainPrefix(text: string): Prefix | undefined {
   return value && prefixFamily(value) === (text.includes(':') ? 6 : 4) ? value : undefined;
 }
 
-const IPV6_LATER = 'use IPv4';
-
 export interface AddressForm {
-  /** Only this family is served. */
-  readonly family?: Family;
   /** `0.0.0.0` and `::` are allowed and mean on-link. */
   readonly any?: boolean;
 }
 
-export const address = ({ family, any = false }: AddressForm = {}) =>
-  scalar<Address>({ expected: `${family ? 'an IPv4' : 'an IPv4 or IPv6'}${any ? '' : ' unicast'} address` }, (text) => {
+export const address = ({ any = false }: AddressForm = {}) =>
+  scalar<Address>({ expected: `an IPv4 or IPv6${any ? '' : ' unicast'} address` }, (text) => {
     const value = parseAddress(text);
-    if (value && family && familyOf(value) !== family) return { cure: IPV6_LATER, notServed: true };
     return value && (isUnicast(value) || (any && isAny(value)))
       ? { value }
       : { cure: text.includes('/') ? 'write the address alone, without a length' : 'write an address, not a name' };
   });
 
-export const prefix = ({ family }: { family?: Family } = {}) =>
-  scalar<Prefix>({ expected: `${family ? 'an IPv4' : 'an IPv4 or IPv6'} prefix` }, (text) => {
+export const prefix = () =>
+  scalar<Prefix>({ expected: 'an IPv4 or IPv6 prefix' }, (text) => {
     const value = plainPrefix(text);
-    if (value && family && prefixFamily(value) !== family) return { cure: IPV6_LATER, notServed: true };
     return value ? { value } : { cure: 'write address/length, for instance 10.0.0.0/24' };
   });
 
-export const interfaceAddress = ({ family }: { family?: Family } = {}) =>
-  scalar<InterfaceAddress>(
-    { expected: `${family ? 'an IPv4' : 'an IPv4 or IPv6'} host address with length` },
-    (text) => {
-      const cut = text.indexOf('/');
-      const value = parseAddress(text.slice(0, cut));
-      const network = plainPrefix(text);
-      if (!value || !network || !isUnicast(value)) return { cure: 'write address/length, for instance 10.0.254.2/24' };
-      if (family && familyOf(value) !== family) return { cure: IPV6_LATER, notServed: true };
-      const prefixLength = Number(text.slice(cut + 1));
-      const short = prefixLength < (familyOf(value) === 4 ? 31 : 127);
-      if (prefixLength === 0 || (short && network === `${value}/${prefixLength}`))
-        return { cure: 'this is the network itself: write the address of the interface in it' };
-      return { value: { address: value, prefixLength } };
-    },
-  );
+export const interfaceAddress = () =>
+  scalar<InterfaceAddress>({ expected: 'an IPv4 or IPv6 host address with length' }, (text) => {
+    const cut = text.indexOf('/');
+    const value = parseAddress(text.slice(0, cut));
+    const network = plainPrefix(text);
+    if (!value || !network || !isUnicast(value)) return { cure: 'write address/length, for instance 10.0.254.2/24' };
+    const prefixLength = Number(text.slice(cut + 1));
+    const short = prefixLength < (familyOf(value) === 4 ? 31 : 127);
+    if (prefixLength === 0 || (short && network === `${value}/${prefixLength}`))
+      return { cure: 'this is the network itself: write the address of the interface in it' };
+    return { value: { address: value, prefixLength } };
+  });
 
 export const DEFAULT_METRIC = 256;
 

@@ -4,10 +4,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { formatConfigError } from '../../config/error.ts';
+import { monitorCommand } from '../../control/cli/monitor.ts';
+import { recordCommand } from '../../control/cli/record.ts';
+import { type Answer, request, type Service } from '../../control/io/client.ts';
 import { formatTable, type Row } from '../../lib/table.ts';
 import { secretReader } from '../io/secret.ts';
 import { NOUNS } from '../show/show.ts';
-import { type Answer, request } from './client.ts';
 import { explainRefusal } from './refusal.ts';
 
 const program = new Command('hnvgw').description('operates the hnv-gateway on this machine').showHelpAfterError();
@@ -21,8 +23,13 @@ interface Output {
 
 class Failure extends Error {}
 
+const service = (): Service => ({
+  socket: program.opts<{ socket: string }>().socket,
+  name: 'gateway',
+  unit: 'hnv-gateway.service',
+});
 const call = (method: 'GET' | 'POST', url: string, body?: unknown): Promise<Answer> =>
-  request(program.opts<{ socket: string }>().socket, method, url, body);
+  request(service(), method, url, body);
 
 function readSource(file: string): { file: string; text: string } {
   try {
@@ -103,6 +110,9 @@ program
     const rows = body as readonly Row[];
     process.stdout.write(options.output === 'json' ? `${JSON.stringify(rows, undefined, 2)}\n` : formatTable(rows));
   });
+
+const reach = { options: () => [], service };
+program.addCommand(recordCommand(reach)).addCommand(monitorCommand(reach));
 
 try {
   await program.parseAsync();

@@ -1,13 +1,15 @@
 /**
- * The gateway's API on a UNIX socket that only root can open: plan, apply, show. JSON in and out. The operator's file comes as
+ * The gateway's API on a UNIX socket that only root can open: plan, apply, show, policy
+ * records and events. JSON in and out. The operator's file comes as
  * text with its absolute path, because positions in errors and relative secret paths need it.
  */
-import fs from 'node:fs';
 import path from 'node:path';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { describeOp, worstImpact } from '../../compartments/plan.ts';
+import type { EventHub } from '../../control/hub.ts';
+import { listen, serveRecords } from '../../control/io/api.ts';
 import type { Result } from '../../lib/result.ts';
 import type { Change, Gateway, Refusal } from '../gateway.ts';
 import type { Readings } from '../show/readings.ts';
@@ -39,9 +41,11 @@ export async function serveApi(
   socket: string,
   gateway: Gateway,
   readings: Readings,
+  events: EventHub,
   log: Logger,
 ): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: BODY_LIMIT });
+  // Followers of events would keep a closing server waiting.
+  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) log.error({ err: error, url: request.url }, 'a request failed');
@@ -76,13 +80,9 @@ export async function serveApi(
     },
   );
 
-  fs.mkdirSync(path.dirname(socket), { recursive: true });
-  fs.rmSync(socket, { force: true });
-  const mask = process.umask(0o177);
-  try {
-    await app.listen({ path: socket });
-  } finally {
-    process.umask(mask);
-  }
+  serveRecords(app, { records: () => gateway.records, changeRecords: (c) => gateway.changeRecords(c), events }, (ops) =>
+    changeRows(gateway, { ops, notes: [] }),
+  );
+  await listen(app, socket);
   return app;
 }

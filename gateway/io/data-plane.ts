@@ -1,11 +1,13 @@
 /** The overlay's eBPF object on this gateway: programs and pinned maps, the entries hand, links by name, and drop counters. */
-
+import type { GatewayConfig, RoutingDomainId } from '../../compartments/compartment.ts';
 import { DEFAULT_SLOT } from '../../compartments/numbers.ts';
 import type { Scope } from '../../compartments/reconcile.ts';
-import type { AnyResource } from '../../compartments/resource.ts';
+import type { AnyResource, Op } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
+import { type DataPlaneEvent, watchEvents } from '../../control/io/ring.ts';
 import { ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
 import { gatewayDomains, type Link, overlayLink, overlayResources } from '../../encap/overlay.ts';
+import { type Machine, recordOps } from '../../encap/record-ops.ts';
 import type { Entries } from '../../encap/show.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
@@ -30,17 +32,37 @@ export class DataPlane {
 
   /** The overlay's resources of one slot or of all. A tenant's are made from that tenant alone. */
   resources({ config, table }: Running, scope: Scope): readonly AnyResource[] {
-    const tags = Object.fromEntries(Object.entries(this.programs).map(([name, p]) => [name, p.tag]));
     const domains = gatewayDomains(config, (c) => slotOf(table, c.routingDomainId));
     const all = overlayResources({
+      ...this.#machine(config),
+      domains: scope === 'all' || scope === DEFAULT_SLOT ? domains : domains.filter((d) => d.slot === scope),
+    });
+    return scope === 'all' ? all : all.filter((r) => r.slot === scope);
+  }
+
+  /** What must be done when only records of some VM networks changed. */
+  recordOps(before: Running, after: Running, networks: readonly RoutingDomainId[]): readonly Op[] {
+    const domains = ({ config, table, positions }: Running) => {
+      const compartments = networks.flatMap((id) => config.compartments[positions.get(id) ?? -1] ?? []);
+      return gatewayDomains({ ...config, compartments }, (c) => slotOf(table, c.routingDomainId));
+    };
+    return recordOps(this.#machine(after.config), domains(before), domains(after), after.records);
+  }
+
+  /** What the overlay needs beside the VM networks; a link is asked for once. */
+  #machine(config: GatewayConfig): Machine {
+    const seen = new Map<string, Link | undefined>();
+    return {
       netAdapters: config.netAdapters,
       providerAddresses: config.providerAddresses,
       providerRoutes: config.providerRoutes,
-      domains: scope === 'all' || scope === DEFAULT_SLOT ? domains : domains.filter((d) => d.slot === scope),
-      tags,
-      link: (device) => this.#link(device),
-    });
-    return scope === 'all' ? all : all.filter((r) => r.slot === scope);
+      ...(config.encapsulation && { encapsulation: config.encapsulation }),
+      tags: Object.fromEntries(Object.entries(this.programs).map(([name, p]) => [name, p.tag])),
+      link: (device) => {
+        if (!seen.has(device)) seen.set(device, this.#link(device));
+        return seen.get(device);
+      },
+    };
   }
 
   /** What a map holds now; of `drops` the values of all CPUs. */
@@ -48,6 +70,7 @@ export class DataPlane {
     for (const batch of this.#pinned.maps.get(map)!.batches()) yield* batch;
   }
 
+  /** Name of a device of the default compartment. */
   device(index: number): string {
     return this.#namespaces.link('', index)?.name ?? String(index);
   }
@@ -55,6 +78,11 @@ export class DataPlane {
   /** Of a device that exists, bytes. */
   mtu(device: string): number | undefined {
     return this.#link(device)?.mtu;
+  }
+
+  /** What the data plane tells as it happens; one listener in one process. */
+  watch(handler: (events: readonly DataPlaneEvent[]) => void): { close(): void } {
+    return watchEvents(this.#pinned.maps.get('events')!, handler);
   }
 
   #link(device: string): Link | undefined {

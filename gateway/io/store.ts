@@ -1,31 +1,15 @@
 /**
- * What the gateway keeps on disk under its state directory: slot numbers, the configuration in force, and the key of the
- * digests by which loaded connections are compared. Every file is replaced as a whole, so a crash leaves the old or the new.
+ * What the gateway keeps on disk under its state directory: slot numbers, the configuration in force, records of run
+ * time, and the key of the digests by which loaded connections are compared. Every file is replaced as a whole, so a crash leaves the old or the new.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { EMPTY_SLOTS, type SlotTable } from '../../compartments/slots.ts';
+import { RecordFiles } from '../../control/io/record-files.ts';
+import { replaceFile } from '../../control/io/replace-file.ts';
 import type { Store } from '../gateway.ts';
 import type { Source } from '../running.ts';
-
-function replaceFile(file: string, data: string | Uint8Array): void {
-  const temporary = `${file}.new`;
-  const fd = fs.openSync(temporary, 'w', 0o600);
-  try {
-    fs.writeFileSync(fd, data);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-  fs.renameSync(temporary, file);
-  const directory = fs.openSync(path.dirname(file), 'r');
-  try {
-    fs.fsyncSync(directory);
-  } finally {
-    fs.closeSync(directory);
-  }
-}
 
 const readIfThere = (file: string): string | undefined => {
   try {
@@ -50,12 +34,14 @@ export class FileStore implements Store {
   readonly slots: SlotTable;
   /** 32 bytes; kept, so that digests are comparable over restarts. */
   readonly digestKey: Uint8Array;
+  readonly records: RecordFiles;
 
   /** Throws when the directory cannot be used or the slot table is damaged: numbers must not be guessed. */
   constructor(directory: string, bootFile: string) {
     this.#directory = directory;
     this.#bootFile = bootFile;
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.records = new RecordFiles(directory);
     const slots = readIfThere(path.join(directory, 'slots.json'));
     this.slots = slots === undefined ? EMPTY_SLOTS : (JSON.parse(slots) as SlotTable);
     const keyFile = path.join(directory, 'digest.key');

@@ -24,6 +24,12 @@ export const libbpf = {
   lookupBatch: library.func(
     'int bpf_map_lookup_batch(int fd, void *from, void *next, void *keys, void *values, _Inout_ uint32_t *count, void *options)',
   ),
+  updateBatch: library.func(
+    'int bpf_map_update_batch(int fd, const void *keys, const void *values, _Inout_ uint32_t *count, void *options)',
+  ),
+  deleteBatch: library.func(
+    'int bpf_map_delete_batch(int fd, const void *keys, _Inout_ uint32_t *count, void *options)',
+  ),
   testRun: library.func('int bpf_prog_test_run_opts(int fd, void *options)'),
   setPrint: library.func('void *libbpf_set_print(void *print)'),
 };

@@ -3,7 +3,7 @@
  */
 import fs from 'node:fs';
 import { ENOENT, raw } from '../sys.ts';
-import { check, libbpf } from './libbpf.ts';
+import { BpfError, check, libbpf } from './libbpf.ts';
 
 const MAP_INFO = 80; // struct bpf_map_info
 const PER_CPU = new Set([5, 6, 10, 21]);
@@ -23,6 +23,12 @@ export function possibleCpus(): number {
 }
 
 export type Entry = readonly [key: Buffer, value: Buffer];
+
+/** How many entries from the first on were carried out, and why the next one was not. */
+export interface Batch {
+  readonly done: number;
+  readonly error?: BpfError;
+}
 
 export class BpfMap {
   readonly fd: number;
@@ -57,9 +63,9 @@ export class BpfMap {
     return ARRAYS.has(this.type);
   }
 
-  #checkSizes(key: Uint8Array, value?: Uint8Array): void {
-    if (key.length < this.keySize || (value && value.length < this.valueSize))
-      throw new RangeError(`map wants a key of ${this.keySize} and a value of ${this.valueSize} bytes`);
+  #checkSizes(keys: Uint8Array, values?: Uint8Array, count = 1): void {
+    if (keys.length < this.keySize * count || (values && values.length < this.valueSize * count))
+      throw new RangeError(`map wants keys of ${this.keySize} and values of ${this.valueSize} bytes, ${count} of them`);
   }
 
   set(key: Uint8Array, value: Uint8Array, flags = 0): void {
@@ -82,6 +88,28 @@ export class BpfMap {
     if (result === -ENOENT) return false;
     check('map delete', result);
     return true;
+  }
+
+  /** Sets `count` entries, which lie one after the other in `keys` and `values`, by one system call. */
+  setBatch(keys: Uint8Array, values: Uint8Array, count: number): Batch {
+    this.#checkSizes(keys, values, count);
+    const got = [count];
+    const result: number = libbpf.updateBatch(this.fd, keys, values, got, batchOptions());
+    return this.#batch('map update', result, got[0]!, count);
+  }
+
+  /** Deletes `count` keys by one system call. A key that is not there ends the batch with ENOENT. */
+  deleteBatch(keys: Uint8Array, count: number): Batch {
+    this.#checkSizes(keys, undefined, count);
+    const got = [count];
+    const result: number = libbpf.deleteBatch(this.fd, keys, got, batchOptions());
+    return this.#batch('map delete', result, got[0]!, count);
+  }
+
+  /** A kernel that refuses the whole call leaves the count as it was. */
+  #batch(what: string, result: number, got: number, count: number): Batch {
+    if (result >= 0) return { done: count };
+    return { done: got < count ? got : 0, error: new BpfError(what, result) };
   }
 
   /**

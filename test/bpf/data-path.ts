@@ -1,10 +1,19 @@
 /** The loaded object with the maps of a policy; programs run one frame at a time by BPF_PROG_TEST_RUN (bpf(2)). */
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { decodeDropKey, ENTRY_MAPS, PROGRAMS } from '../../encap/abi.ts';
+import {
+  type DroppedEvent,
+  decodeDropKey,
+  decodeEvent,
+  ENTRY_MAPS,
+  type LearnedEvent,
+  PROGRAMS,
+} from '../../encap/abi.ts';
 import { type OverlayInput, overlayResources } from '../../encap/overlay.ts';
-import { BpfObject, testRun } from '../../kernel/bpf.ts';
+import { RingBuf } from '../../kernel/bpf/ringbuf.ts';
+import { type BpfMap, BpfObject, testRun } from '../../kernel/bpf.ts';
 import { inNetns } from '../../kernel/netns.ts';
 import { reasonName } from '../../lib/reason.ts';
 import { World } from '../netns/world.ts';
@@ -12,6 +21,7 @@ import { World } from '../netns/world.ts';
 const root = path.resolve(import.meta.dirname, '../..');
 const SK_BUFF = 192; // struct __sk_buff
 const AT = { ifindex: 40, gsoSize: 176 };
+const BUCKET_ERROR = 1; // HNV_BUCKET_ERROR
 export const ACTION = { pass: 0, drop: 2, redirect: 7 } as const;
 
 export interface Run {
@@ -19,12 +29,16 @@ export interface Run {
   readonly frame: Buffer;
   /** Counted by this run. */
   readonly drop?: { readonly reason: string; readonly slot: number };
+  readonly direction?: string;
 }
 
 export class DataPath {
   readonly #world = new World();
   readonly #object: BpfObject;
   readonly #netns: number;
+  readonly #events: RingBuf;
+  readonly #drops: BpfMap;
+  readonly #buckets: BpfMap;
 
   /** Makes devices with the given indexes in a namespace of its own, because a frame must have come from somewhere. */
   constructor(input: OverlayInput, indexes: readonly number[]) {
@@ -36,6 +50,9 @@ export class DataPath {
     );
     this.#netns = fs.openSync(this.#world.nsPath(ns), 'r');
     this.#object = new BpfObject(path.join(root, 'dist/bpf/overlay.bpf.o'));
+    this.#events = new RingBuf(this.#object.map('events'));
+    this.#drops = this.#object.map('drops');
+    this.#buckets = this.#object.map('buckets');
     const maps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#object.map(name)]));
     for (const r of overlayResources(input))
       if (r.kind === 'entry')
@@ -43,7 +60,8 @@ export class DataPath {
   }
 
   run(program: keyof typeof PROGRAMS, ifindex: number, frame: Uint8Array, gsoSize = 0): Run {
-    const drops = this.#object.map('drops');
+    const drops = this.#drops;
+    this.#fillBuckets(ifindex);
     for (const batch of [...drops.batches()]) for (const [key] of batch) drops.delete(key);
     const ctx = Buffer.alloc(SK_BUFF);
     ctx.writeUInt32LE(ifindex, AT.ifindex);
@@ -53,7 +71,30 @@ export class DataPath {
     const counted = [...drops.batches()].flat().map(([key]) => decodeDropKey(key));
     if (counted.length > 1) throw new Error('one frame, two drops');
     const [drop] = counted;
-    return { action: ret, frame: data, ...(drop && { drop: { reason: reasonName(drop.reason), slot: drop.rdid } }) };
+    const counts = drop && {
+      drop: { reason: reasonName(drop.reason), slot: drop.rdid },
+      direction: drop.direction,
+    };
+    return { action: ret, frame: data, ...counts };
+  }
+
+  /** A frame must find no limit used up by those before it. */
+  #fillBuckets(ifindex: number): void {
+    const key = Buffer.alloc(8);
+    key.writeUInt32LE(ifindex, 0);
+    key.writeUInt32LE(BUCKET_ERROR, 4);
+    this.#buckets.delete(key);
+  }
+
+  /** What the data plane has told since the last call. */
+  events(): readonly (LearnedEvent | DroppedEvent)[] {
+    const told: (LearnedEvent | DroppedEvent)[] = [];
+    this.#events.drain((buf, offset, length) => {
+      const event = decodeEvent(buf.subarray(offset, offset + length));
+      assert.ok(event, 'an event that the decoder does not know');
+      told.push(event);
+    }, Number.POSITIVE_INFINITY);
+    return told;
   }
 
   /** Runs `work` while one entry of a map is another. */

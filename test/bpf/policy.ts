@@ -37,25 +37,32 @@ const route = (vsid: number, prefix: string, nextHop?: string): CustomerRoute =>
   metric: 0,
   ...(nextHop && { nextHop: nextHop as Address }),
 });
-const port = (device: string, vsid: number, mac: string, address: string, gateway = false): OverlayPort => ({
+const port = (device: string, vsid: number, mac: string, addresses: string, gateway = false): OverlayPort => ({
   name: device,
   device,
   vsid,
   mac: mac as Mac,
-  addresses: [address as Address],
+  addresses: addresses.split(' ') as Address[],
   gateway,
 });
 
 export const CONTOSO: OverlayDomain = {
   name: 'Contoso',
   slot: 2,
-  ports: [port('c-a', 5001, '10:10:10:10:00:0a', '10.0.0.10'), port('c-b', 5003, '10:10:10:10:01:0a', '10.0.1.10')],
+  ports: [
+    port('c-a', 5001, '10:10:10:10:00:0a', '10.0.0.10 fd00:0:0:1::10'),
+    port('c-b', 5003, '10:10:10:10:01:0a', '10.0.1.10 fd00:0:0:3::10'),
+  ],
   customerRoutes: [
     route(5001, '10.0.0.0/24'),
     route(5003, '10.0.1.0/24'),
     route(5002, '10.0.254.0/24'),
     route(5002, '0.0.0.0/0', '10.0.254.2'),
     route(5002, '10.5.0.0/16', '10.0.254.77'),
+    route(5001, 'fd00:0:0:1::/64'),
+    route(5003, 'fd00:0:0:3::/64'),
+    route(5002, 'fd00:0:0:fe::/64'),
+    route(5002, '2001:db8::/32', 'fd00:0:0:fe::2'),
   ],
   lookupRecords: [
     record('10.0.0.10', '10:10:10:10:00:0a', 5001, PA),
@@ -66,6 +73,11 @@ export const CONTOSO: OverlayDomain = {
     record('10.0.0.30', '10:10:10:10:00:1e', 5001, FAR),
     record('10.0.254.2', '02:48:4e:00:13:8a', 5002, GATEWAY),
     record('10.0.0.1', ROUTER_MAC, 5001, PA),
+    record('fd00:0:0:1::11', '10:10:10:10:00:0b', 5001, PEER),
+    record('fd00:0:0:3::11', '10:10:10:10:01:0b', 5003, PEER),
+    record('fd00:0:0:1::30', '10:10:10:10:00:1e', 5001, FAR),
+    record('fd00:0:0:fe::2', '02:48:4e:00:13:8a', 5002, GATEWAY),
+    record('fd00:0:0:1::1', ROUTER_MAC, 5001, PA),
   ],
 };
 
@@ -73,13 +85,21 @@ export const WOODGROVE: OverlayDomain = {
   name: 'Woodgrove',
   slot: 3,
   ports: [
-    port('w-a', 6001, '20:20:20:20:00:0a', '10.0.0.10'),
-    port('gw', 6002, '02:48:4e:00:17:72', '10.0.254.2', true),
+    port('w-a', 6001, '20:20:20:20:00:0a', '10.0.0.10 fd00:0:0:1::10'),
+    port('gw', 6002, '02:48:4e:00:17:72', '10.0.254.2 fd00:0:0:fe::2', true),
   ],
-  customerRoutes: [route(6001, '10.0.0.0/24'), route(6002, '10.0.254.0/24'), route(6002, '0.0.0.0/0', '10.0.254.2')],
+  customerRoutes: [
+    route(6001, '10.0.0.0/24'),
+    route(6002, '10.0.254.0/24'),
+    route(6002, '0.0.0.0/0', '10.0.254.2'),
+    route(6001, 'fd00:0:0:1::/64'),
+    route(6002, 'fd00:0:0:fe::/64'),
+    route(6002, '::/0', 'fd00:0:0:fe::2'),
+  ],
   lookupRecords: [
     record('10.0.0.10', '20:20:20:20:00:0a', 6001, PA),
     record('10.0.0.11', '20:20:20:20:00:0b', 6001, GATEWAY),
+    record('fd00:0:0:1::11', '20:20:20:20:00:0b', 6001, GATEWAY),
   ],
 };
 
@@ -97,4 +117,26 @@ export const INPUT: OverlayInput = {
   domains: [CONTOSO, WOODGROVE],
   tags: { overlay_port: '0123456789abcdef', overlay_wire: 'fedcba9876543210' },
   link: (device) => LINKS[device],
+};
+
+export const PA6 = 'fd99::11' as Address;
+export const PEER6 = 'fd99::22' as Address;
+export const STRANGER6 = 'fd99::99' as Address;
+
+/** The same with a second family on the provider network: VMs of both families behind a peer that has only IPv6. */
+export const MIXED: OverlayInput = {
+  ...INPUT,
+  providerAddresses: [...INPUT.providerAddresses, { interfaceAlias: 'NIC1', providerAddress: PA6, prefixLength: 64 }],
+  domains: [
+    {
+      ...CONTOSO,
+      lookupRecords: [
+        ...CONTOSO.lookupRecords,
+        record('10.0.0.60', '10:10:10:10:00:3c', 5001, PEER6),
+        record('fd00:0:0:1::60', '10:10:10:10:00:3c', 5001, PEER6),
+        record('fd00:0:0:3::60', '10:10:10:10:01:3c', 5003, PEER6),
+      ],
+    },
+    WOODGROVE,
+  ],
 };

@@ -74,6 +74,27 @@ describe('reconcile', () => {
     );
   });
 
+  it('loads no connection while one that must go still stands', async () => {
+    const connection = (name: string, slot: number): AnyResource => ({
+      kind: 'connection',
+      key: name,
+      slot,
+      spec: { digest: 'a' },
+    });
+    const loaded: string[] = [];
+    const hand: Hand = {
+      kinds: ['connection'],
+      observe: async () => [connection('IfCe1', 2)],
+      execute: async (op) => {
+        if (op.verb === 'delete') throw new Error('the SA does not end');
+        loaded.push(op.resource.key);
+      },
+    };
+    const outcome = await reconcile([hand], 'all', () => [connection('IfWe1', 3)]);
+    assert.deepEqual(loaded, []);
+    assert.ok(!outcome.settled);
+  });
+
   it('changes nothing when reality cannot be read in full', async () => {
     const good = new MapHand([entry(2, 'old')]);
     const blind: Hand = {

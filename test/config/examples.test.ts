@@ -12,6 +12,7 @@ describe('example files', () => {
     const { compartments, ...rest } = loaded.value;
     assert.deepEqual(rest, {
       gateway: 'GW-VM',
+      encapsulation: 'NVGRE',
       netAdapters: [
         {
           interfaceAlias: 'If2',
@@ -90,6 +91,33 @@ describe('example files', () => {
             addresses: ['10.0.0.10'],
           },
         ],
+      ],
+    );
+  });
+
+  it('IPv6 inside and outside, VXLAN, and places without address', () => {
+    const text = HOST1.replace('Host: Host1', 'Host: Host1\nEncapsulation: VXLAN')
+      .replaceAll('192.168.4.11', '"fd00:4::11"')
+      .replaceAll('192.168.4.33', '"fd00:4::33"')
+      .replace('PrefixLength: 24', 'PrefixLength: 64')
+      .replace('IPAddress: 10.0.0.10 }', 'IPAddress: [10.0.0.10, "FD00:1::0:a"] }')
+      .replace('CustomerAddress: 10.0.0.10', 'Type: L2Only, CustomerAddress: 0.0.0.0')
+      .replace('DestinationPrefix: 0.0.0.0/0, NextHop: 10.0.254.2', 'DestinationPrefix: "fd00:1::/64", NextHop: "::"');
+    const loaded = host(text);
+    assert.ok(loaded.ok, JSON.stringify(loaded));
+    const { encapsulation, providerAddresses, routingDomains } = loaded.value;
+    assert.deepEqual(
+      [encapsulation, providerAddresses],
+      ['VXLAN', [{ interfaceAlias: 'NIC1', providerAddress: 'fd00:4::11', prefixLength: 64 }]],
+    );
+    const [contoso] = routingDomains as [HostRoutingDomain];
+    assert.deepEqual(contoso.ports[0]?.addresses, ['10.0.0.10', 'fd00:1::a']);
+    assert.deepEqual(contoso.customerRoutes[2], { vsid: 5002, destinationPrefix: 'fd00:1::/64', metric: 256 });
+    assert.deepEqual(
+      contoso.lookupRecords.map((r) => [r.type, r.customerAddress, r.providerAddress]),
+      [
+        ['L2Only', '0.0.0.0', 'fd00:4::11'],
+        ['Static', '10.0.254.2', 'fd00:4::33'],
       ],
     );
   });

@@ -1,6 +1,7 @@
 /** The generated documents are up to date, and name every key of the schema and no other. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import { RECORD_REASONS } from '../../compartments/record-reasons.ts';
 import { CONFIG_REASONS } from '../../config/error.ts';
 import { renderConfiguration } from '../../config/reference/configuration.ts';
 import { renderReasons } from '../../config/reference/reasons.ts';
@@ -59,10 +60,11 @@ describe('generated reference', () => {
   });
 
   it('numbers and names of reasons are unique, and in the range of their area', () => {
-    const all = [...PACKET_REASONS, ...CONFIG_REASONS];
+    const all = [...PACKET_REASONS, ...CONFIG_REASONS, ...RECORD_REASONS];
     assert.equal(new Set(all.map((r) => r.number)).size, all.length);
     assert.equal(new Set(all.map((r) => r.name)).size, all.length);
     for (const r of PACKET_REASONS) assert.ok(r.number >= 1 && r.number <= 255);
     for (const r of CONFIG_REASONS) assert.ok(r.number >= 256 && r.number <= 511);
+    for (const r of RECORD_REASONS) assert.ok(r.number >= 512 && r.number <= 767);
   });
 });

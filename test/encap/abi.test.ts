@@ -24,8 +24,10 @@ const STRUCTS: Readonly<Record<keyof typeof abi.OFFSET, string>> = {
   macKey: 'hnv_mac_key',
   routeKey: 'hnv_route_key',
   tunnelKey: 'hnv_tunnel_key',
+  tunnel: 'hnv_tunnel',
   dropKey: 'hnv_drop_key',
   drops: 'hnv_drops',
+  event: 'hnv_event',
 };
 
 const address: fc.Arbitrary<Address> = fc
@@ -84,7 +86,10 @@ describe('encap/abi', () => {
         assert.deepEqual(abi.decodeRecordKey(abi.encodeRecordKey(rdid, a)), { rdid, address: a });
         assert.deepEqual(abi.decodeMacKey(abi.encodeMacKey(v, m)), { vsid: v, mac: m });
         assert.deepEqual(abi.decodeTunnelKey(abi.encodeTunnelKey(v, a, b)), { vsid: v, source: a, destination: b });
-        assert.deepEqual(abi.decodeDropKey(abi.encodeDropKey(rdid, v)), { rdid, reason: v });
+        assert.deepEqual(abi.decodeTunnel(abi.encodeTunnel({ rdid, flags: v })), { rdid, flags: v });
+        const reason = v & 0xffff;
+        for (const direction of ['port', 'wire'] as const)
+          assert.deepEqual(abi.decodeDropKey(abi.encodeDropKey(rdid, reason, direction)), { rdid, reason, direction });
       }),
     );
   });

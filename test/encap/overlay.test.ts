@@ -185,13 +185,14 @@ describe('encap/overlay', () => {
     assert.equal(portRows(entries(all, 'ports'), names).length, 4);
     const [key, value] = [Buffer.alloc(8), Buffer.alloc(16)];
     key.writeUInt32LE(3, 0);
-    key.writeUInt32LE(7, 4);
+    key.writeUInt16LE(7, 4);
+    key.writeUInt16LE(2, 6);
     value.writeBigUInt64LE(2n);
     value.writeBigUInt64LE(120n, 8);
     const [drop] = dropRows([[key, value]], names);
     assert.deepEqual(
-      [drop!.RoutingDomain, drop!.Reason, drop!.Packets, drop!.Bytes],
-      ['Woodgrove', 'NO_RECORD', 2, 120],
+      [drop!.RoutingDomain, drop!.Reason, drop!.Direction, drop!.Packets, drop!.Bytes],
+      ['Woodgrove', 'NO_RECORD', 'wire', 2, 120],
     );
   });
 });

@@ -7,12 +7,13 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { EMPTY_SLOTS } from '../../compartments/slots.ts';
 import { loadGateway } from '../../config/load.ts';
+import { EventHub } from '../../control/hub.ts';
 import { desiredResources } from '../../gateway/desired.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { serveApi } from '../../gateway/io/api.ts';
 import { secretReader } from '../../gateway/io/secret.ts';
 import type { Readings } from '../../gateway/show/readings.ts';
-import { MapHand } from './world.ts';
+import { MapHand, MemoryRecords } from './world.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const example = fs.readFileSync(path.join(root, 'config/examples/fabrikam.yaml'), 'utf8');
@@ -34,7 +35,13 @@ describe('hnvgw', function () {
       hands: () => [hand],
       log: pino({ level: 'silent' }),
       tunnels: { expect: () => undefined, loaded: () => undefined, up: () => new Set(['IfCe1']) },
-      store: { slots: EMPTY_SLOTS, saveSlots: () => undefined, saveRunning: () => undefined },
+      store: {
+        slots: EMPTY_SLOTS,
+        saveSlots: () => undefined,
+        saveRunning: () => undefined,
+        records: new MemoryRecords(),
+      },
+      recordOps: () => [],
       load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
       desired: (running, up, scope) =>
         desiredResources(running, up, scope, { resources: () => [], mtu: () => 1600 }, Buffer.alloc(32)),
@@ -46,7 +53,8 @@ describe('hnvgw', function () {
       device: String,
       tunnel: () => undefined,
     };
-    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, pino({ level: 'silent' }));
+    const log = pino({ level: 'silent' });
+    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, new EventHub(), log);
     close = () => app.close();
   });
   afterEach(async () => {

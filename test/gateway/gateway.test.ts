@@ -6,7 +6,7 @@ import { EMPTY_SLOTS, ifIdOfInterface, type SlotTable, slotOf } from '../../comp
 import { Gateway, type Parts } from '../../gateway/gateway.ts';
 import { changedSlots, type Running, type Source } from '../../gateway/running.ts';
 import { err, ok } from '../../lib/result.ts';
-import { gateway, MapHand, s2s, tenant } from './world.ts';
+import { gateway, MapHand, MemoryRecords, s2s, tenant } from './world.ts';
 
 const contoso = tenant('Contoso', 'IfCi1', [s2s('IfCe1', '59.10.10.10', '10.1.0.0/24')]);
 const woodgrove = tenant('Woodgrove', 'IfWi1', [s2s('IfWe1', '59.10.10.100', '10.1.0.0/24')]);
@@ -32,7 +32,9 @@ function bench(files: Readonly<Record<string, GatewayConfig>>) {
       saveRunning: (source) => {
         saved.running = source;
       },
+      records: new MemoryRecords(),
     },
+    recordOps: () => [],
     load: ({ text }) => {
       const config = files[text];
       if (config) return ok(config);

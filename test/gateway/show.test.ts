@@ -3,7 +3,7 @@ import { GUARD_METRIC } from '../../compartments/desired.ts';
 import { PROTOCOL } from '../../compartments/resource.ts';
 import { assignSlots, EMPTY_SLOTS } from '../../compartments/slots.ts';
 import { encodeDropKey } from '../../encap/abi.ts';
-import type { Running } from '../../gateway/running.ts';
+import { fileRecords, type Running, runningOf } from '../../gateway/running.ts';
 import type { Readings } from '../../gateway/show/readings.ts';
 import { NOUNS, show } from '../../gateway/show/show.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
@@ -16,11 +16,12 @@ const config = gateway(
   tenant('Contoso', 'IfCi1', [s2s('IfCe1', '59.10.10.10', '10.1.0.0/24')]),
   tenant('Woodgrove', 'IfWi1', [s2s('IfWe1', '59.10.10.100', '10.1.0.0/24')]),
 );
-const running: Running = {
+const running: Running = runningOf(
   config,
-  table: assignSlots(EMPTY_SLOTS, config.compartments),
-  source: { file: '/etc/gateway.yaml', text: '' },
-};
+  assignSlots(EMPTY_SLOTS, config.compartments),
+  { file: '/etc/gateway.yaml', text: '' },
+  fileRecords(config),
+);
 const route = (prefix: string, metric: number, protocol: number, device?: string): NetnsView['routes'][number] => ({
   prefix: prefix as Prefix,
   metric,
@@ -71,9 +72,9 @@ const readings: Readings = {
     map === 'records'
       ? []
       : [
-          [encodeDropKey(3, 4), drops(7n, 700n)],
-          [encodeDropKey(0, 12), drops(1n, 60n)],
-          [encodeDropKey(2, 7), drops(0n, 0n)],
+          [encodeDropKey(3, 4, 'port'), drops(7n, 700n)],
+          [encodeDropKey(0, 12, 'port'), drops(1n, 60n)],
+          [encodeDropKey(2, 7, 'port'), drops(0n, 0n)],
         ],
   device: String,
   tunnel: (name) =>

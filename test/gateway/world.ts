@@ -2,6 +2,8 @@
 import type { Compartment, GatewayConfig, RoutingDomainId, S2sInterface } from '../../compartments/compartment.ts';
 import { KINDS } from '../../compartments/kinds.ts';
 import type { AnyResource, Hand, Kind, Op } from '../../compartments/resource.ts';
+import { ownRecords } from '../../control/merge.ts';
+import type { Changed, RecordChange, RecordStore } from '../../encap/records.ts';
 import type { Address, Mac } from '../../lib/address.ts';
 import type { Prefix } from '../../lib/prefix.ts';
 
@@ -69,5 +71,19 @@ export class MapHand implements Hand {
     this.log.push(`${op.verb} ${id}`);
     if (op.verb === 'delete') this.state.delete(id);
     else this.state.set(id, op.resource);
+  }
+}
+
+/** Records of run time in memory, where the product has files. */
+export class MemoryRecords {
+  saved: readonly RecordChange[] = [];
+  read(): readonly RecordChange[] {
+    return this.saved;
+  }
+  save({ store }: Changed): void {
+    this.saveAll(store);
+  }
+  saveAll(store: RecordStore): void {
+    this.saved = ownRecords(store);
   }
 }

@@ -161,7 +161,7 @@ export async function fabric(world: World): Promise<Fabric> {
 
   const pins = `/sys/fs/bpf/${world.prefix}`;
   world.onClose(() => fs.rmSync(pins, { recursive: true, force: true }));
-  const compartments = await gateway(world, ns.gateway!, `${pins}/gateway`);
+  const compartments = await gateway(world, ns.gateway!, `${pins}/gateway`, gatewayYaml());
 
   const configFile = (host: HostName) => path.join(world.dir, `${host}.yaml`);
   const place = (host: HostName) => ['--pin', `${pins}/${host}`, '--state', path.join(world.dir, host)];
@@ -191,9 +191,9 @@ export async function fabric(world: World): Promise<Fabric> {
   const cli = (host: HostName, ...argv: string[]): Outcome =>
     world.exec(ns[host]!, [...hnvhost, ...argv, ...place(host)]);
   const drops = (host: HostName, reason: string, routingDomain: string): number =>
-    show<{ Reason: string; RoutingDomain: string; Packets: number }>(host, 'drops').find(
-      (d) => d.Reason === reason && d.RoutingDomain === routingDomain,
-    )?.Packets ?? 0;
+    show<{ Reason: string; RoutingDomain: string; Packets: number }>(host, 'drops')
+      .filter((d) => d.Reason === reason && d.RoutingDomain === routingDomain)
+      .reduce((sum, d) => sum + d.Packets, 0);
   return {
     ns,
     agents,
@@ -206,9 +206,9 @@ export async function fabric(world: World): Promise<Fabric> {
   };
 }
 
-/** The gateway's two compartments and its overlay, made by the product's resources and hands. */
-async function gateway(world: World, home: string, pin: string): Promise<readonly string[]> {
-  const loaded = loadGateway('gateway.yaml', gatewayYaml(), () => err('no secrets here'));
+/** A gateway's compartments and its overlay, made by the product's resources and hands; returns the compartments' namespace files. */
+export async function gateway(world: World, home: string, pin: string, yaml: string): Promise<readonly string[]> {
+  const loaded = loadGateway('gateway.yaml', yaml, () => err('no secrets here'));
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.error));
   const config = loaded.value;
   const directory = path.join(world.dir, 'compartments');

@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Slot } from '../../compartments/numbers.ts';
 import { plan } from '../../compartments/plan.ts';
-import type { AnyResource } from '../../compartments/resource.ts';
+import { reconcile } from '../../compartments/reconcile.ts';
+import type { AnyResource, Op } from '../../compartments/resource.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { openPinned, type Pinned, removePinned } from '../../kernel/pinned.ts';
 import { compileSample } from '../kernel/sample.ts';
@@ -135,6 +136,81 @@ describe(titled('entry hand on pinned maps', missing), function () {
     };
     await assert.rejects(fill(), /^Error: create entry records [0-9a-f]{8}: map update: E2BIG/);
     await settle(both());
+  });
+
+  describe('many at once', () => {
+    const toOps = (verb: Op['verb'], wanted: readonly AnyResource[]): Op[] =>
+      wanted.map((resource) => ({ verb, resource, impact: 'none' }));
+    const names = (found: readonly Op[]) => found.map((o) => o.resource.key).sort();
+
+    it('sets, changes and deletes in a hash, an LPM trie and an array', async () => {
+      await settle([]);
+      const wanted = both().slice(0, 1000).concat(both().slice(3000));
+      assert.deepEqual(await hand.executeAll(toOps('create', wanted)).then((r) => r.failures), []);
+      assert.deepEqual(await ops(wanted), []);
+      for (const slot of [2, 3])
+        assert.deepEqual(
+          await ops(
+            wanted.filter((r) => r.slot === slot),
+            slot,
+          ),
+          [],
+        );
+      const changed = [record(5, 3), route('080000000a000000', 2), setting(3, 2)];
+      const gone = [record(0, 2), record(77_777, 2), record(2, 2), setting(0, 2)];
+      const { done, failures } = await hand.executeAll([...toOps('delete', gone), ...toOps('update', changed)]);
+      assert.deepEqual(failures, []);
+      assert.equal(done.length, 7, 'a key that is gone already is as good as deleted');
+      const keys = new Set([...changed, ...gone].map((r) => r.key));
+      assert.deepEqual(await ops([...wanted.filter((r) => !keys.has(r.key)), ...changed]), []);
+    });
+
+    it('a delete does not pass the create of the same key', async () => {
+      const resource = record(5, 2);
+      const [create] = toOps('create', [resource]);
+      const [remove] = toOps('delete', [resource]);
+      await hand.executeAll([remove!, create!, remove!]);
+      assert.equal(pinned.maps.get('records')!.get(Buffer.from(hex(5, 4), 'hex')), undefined);
+      await hand.executeAll([remove!, create!]);
+      assert.ok(pinned.maps.get('records')!.get(Buffer.from(hex(5, 4), 'hex')));
+      await settle([]);
+    });
+
+    it('one that is wrong stops its slot only, and is told by name', async () => {
+      const good = [record(1, 2), record(2, 3)];
+      const wrong = entry('records', 'aa', hex(3, 8));
+      const later = [record(4, 3), record(5, 2)];
+      const { done, failures } = await hand.executeAll(toOps('create', [...good, wrong, ...later]));
+      assert.deepEqual(names(done), ['records 01000000', 'records 02000000', 'records 05000000']);
+      assert.deepEqual(
+        failures.map((f) => f.error.message),
+        ['create entry records aa: EINVAL: the key has 1 bytes, the map wants 4'],
+      );
+      await settle([]);
+    });
+
+    it('a full table is told once for each slot, and what fits is there', async () => {
+      const full = Array.from({ length: 6000 }, (_, i) => record(i, 2 + (i % 3)));
+      const { done, failures } = await hand.executeAll(toOps('create', full));
+      assert.equal(done.length, 4096);
+      assert.deepEqual(failures.map((f) => f.op.resource.slot).sort(), [2, 3, 4]);
+      for (const { error } of failures)
+        assert.match(error.message, /^create entry records [0-9a-f]{8}: map update: E2BIG/);
+      assert.equal((await hand.observe('all')).length, 4096);
+      await settle([]);
+    });
+
+    it('refuses buffers that are shorter than the batch', () => {
+      const map = pinned.maps.get('records')!;
+      assert.throws(() => map.setBatch(Buffer.alloc(8), Buffer.alloc(8), 2), RangeError);
+      assert.throws(() => map.deleteBatch(Buffer.alloc(4), 2), RangeError);
+    });
+
+    it('the loop hands the whole run over, and finds nothing left to do', async () => {
+      const outcome = await reconcile([hand], 'all', both);
+      assert.ok(outcome.settled);
+      assert.equal(outcome.done.length, both().length);
+    });
   });
 
   it('the next process finds the entries, and the programs use the same maps', async () => {

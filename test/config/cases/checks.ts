@@ -276,4 +276,38 @@ export const CHECKS: readonly Case[] = [
       '38:90: RoutingDomain[Woodgrove].VMNetworkAdapterRoutingDomainMapping[IfWi1].MACAddress: MAC 02:48:4e:56:00:01 is reserved, zero or a group address: choose a unicast MAC of the adapter itself',
     ],
   },
+  {
+    what: 'a customer route of two families',
+    text: f('DestinationPrefix: 0.0.0.0/0, NextHop: 10.0.254.2', 'DestinationPrefix: "::/0", NextHop: 10.0.254.2'),
+    errors: [
+      '42:70: RoutingDomain[Woodgrove].NetVirtualizationCustomerRoute[2].NextHop: 10.0.254.2 and ::/0 are of different families: use IPv4 with IPv4, IPv6 with IPv6',
+    ],
+  },
+  {
+    what: 'a provider route of two families',
+    text: f(
+      'RoutingDomain:\n',
+      'NetVirtualizationProviderRoute:\n  - { InterfaceAlias: NIC1, DestinationPrefix: "fd00::/64", NextHop: 192.168.4.1 }\nRoutingDomain:\n',
+    ),
+    errors: [
+      '13:70: NetVirtualizationProviderRoute[0].NextHop: 192.168.4.1 and fd00::/64 are of different families: use IPv4 with IPv4, IPv6 with IPv6',
+    ],
+  },
+  {
+    what: 'a record of no address that is not of the type L2Only',
+    text: f('CustomerAddress: 10.0.0.10', 'CustomerAddress: 0.0.0.0'),
+    errors: [
+      '44:28: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].CustomerAddress: 0.0.0.0 is no address of an adapter: write its address, or the type L2Only when it is not known',
+    ],
+  },
+  {
+    what: 'the address of the distributed router in IPv6',
+    text: f(
+      '      - { VirtualSubnetID: 6002, DestinationPrefix: 10.0.254.0/24, NextHop: 0.0.0.0 }',
+      '      - { VirtualSubnetID: 6002, DestinationPrefix: 10.0.254.0/24, NextHop: 0.0.0.0 }\n      - { VirtualSubnetID: 6001, DestinationPrefix: "fd00:1::/64", NextHop: "::" }',
+    ).replace(/CustomerAddress: 10.0.0.10(?=, MACAddress: "202)/, 'CustomerAddress: "fd00:1::1"'),
+    errors: [
+      '45:28: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].CustomerAddress: fd00:1::1 is reserved for the distributed router of fd00:1::/64: use another address of the subnet; the first one belongs to the router',
+    ],
+  },
 ];

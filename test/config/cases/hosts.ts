@@ -11,7 +11,7 @@ export const HOSTS: readonly Case[] = [
     what: "a gateway's file",
     text: h('Host: Host1', 'Gateway: GW-VM'),
     errors: [
-      '2:1: Gateway: the key "Gateway" is not known here: the keys here are Host, NetAdapter, NetVirtualizationProviderAddress, NetVirtualizationProviderRoute, RoutingDomain',
+      '2:1: Gateway: the key "Gateway" is not known here: the keys here are Host, Encapsulation, NetAdapter, NetVirtualizationProviderAddress, NetVirtualizationProviderRoute, RoutingDomain',
       '2:1: Host: the key is missing: add it',
     ],
   },

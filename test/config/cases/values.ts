@@ -201,10 +201,36 @@ export const VALUES: readonly Case[] = [
     ],
   },
   {
-    what: 'IPv6 in the overlay',
-    text: f('CustomerAddress: 10.0.0.10', 'CustomerAddress: fd00::10'),
+    what: 'a type of record that this version does not serve',
+    text: f('Rule: TranslationMethodEncap', 'Type: GatewayWildcard'),
     errors: [
-      '44:28: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].CustomerAddress: "fd00::10" is not served by this version: use IPv4',
+      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Type: "GatewayWildcard" is not served by this version: write Static, Dynamic or L2Only',
+    ],
+  },
+  {
+    what: 'a rule that this version does not serve',
+    text: f('TranslationMethodEncap', 'TranslationMethodNone'),
+    errors: [
+      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Rule: "TranslationMethodNone" is not served by this version: write TranslationMethodEncap',
+    ],
+  },
+  {
+    what: 'a VLAN of a provider address',
+    text: f('PrefixLength: 24', 'PrefixLength: 24, VlanID: 100'),
+    errors: [
+      '10:78: NetVirtualizationProviderAddress[0].VlanID: "VlanID" is not served by this version: remove the key',
+    ],
+  },
+  {
+    what: 'an encapsulation that does not exist',
+    text: f('Gateway: GW-VM\n', 'Gateway: GW-VM\nEncapsulation: STT\n'),
+    errors: ['4:16: Encapsulation: "STT" is not NVGRE or VXLAN: write NVGRE or VXLAN'],
+  },
+  {
+    what: 'a prefix length that IPv4 does not have',
+    text: f('PrefixLength: 24', 'PrefixLength: 64'),
+    errors: [
+      '10:74: NetVirtualizationProviderAddress[0].PrefixLength: 64 is longer than the address 192.168.4.33: write at most 32',
     ],
   },
 ];

@@ -1,0 +1,33 @@
+/** A file replaced as a whole and on disk when this returns, so that a crash leaves the old or the new. */
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** Mode 0600. Throws what the file system says. */
+export function replaceFile(file: string, data: string | Uint8Array): void {
+  const temporary = `${file}.new`;
+  const fd = fs.openSync(temporary, 'w', 0o600);
+  try {
+    fs.writeFileSync(fd, data);
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  fs.renameSync(temporary, file);
+  syncDirectory(file);
+}
+
+/** Gone, and gone after a crash; nothing happens when it is not there. */
+export function removeFile(file: string): void {
+  if (!fs.existsSync(file)) return;
+  fs.rmSync(file);
+  syncDirectory(file);
+}
+
+function syncDirectory(file: string): void {
+  const directory = fs.openSync(path.dirname(file), 'r');
+  try {
+    fs.fsyncSync(directory);
+  } finally {
+    fs.closeSync(directory);
+  }
+}

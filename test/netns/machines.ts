@@ -1,0 +1,177 @@
+/**
+ * Two machines of a provider network with VMs of two tenants whose addresses of both families are the same, put together from
+ * the product's resources and hands without YAML: for what the data path carries in every encapsulation and outer family. The
+ * wire is narrower than what the VMs believe, so nothing large crosses unless the senders are told.
+ *
+ * | | machine1 | machine2 |
+ * |---|---|---|
+ * | each tenant | a: 10.0.0.10, fd00:0:0:1::10 | b: 10.0.0.11, fd00:0:0:1::11 and, second subnet, c: 10.0.1.12, fd00:0:0:3::12 |
+ */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { LookupRecord } from '../../compartments/compartment.ts';
+import { reconcile } from '../../compartments/reconcile.ts';
+import { ABI, ENTRY_MAPS, type Encapsulation, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
+import { type OverlayDomain, overlayLink, overlayResources } from '../../encap/overlay.ts';
+import { dropRows } from '../../encap/show.ts';
+import { EntryHand } from '../../kernel/entries.ts';
+import { KernelHand } from '../../kernel/hand.ts';
+import { Namespaces } from '../../kernel/namespaces.ts';
+import { openPinned, type Pinned } from '../../kernel/pinned.ts';
+import type { Address, Family, Mac } from '../../lib/address.ts';
+import type { Prefix } from '../../lib/prefix.ts';
+import type { World } from './world.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const OBJECT = path.join(root, 'dist/bpf/overlay.bpf.o');
+
+/** Of the wire; the VMs have 1500 too. */
+export const WIRE_MTU = 1500;
+export const MACHINES = ['machine1', 'machine2'] as const;
+export type MachineName = (typeof MACHINES)[number];
+export const PROVIDER: Readonly<Record<MachineName, { readonly 4: Address; readonly 6: Address }>> = {
+  machine1: { 4: '192.168.4.11' as Address, 6: 'fd99::11' as Address },
+  machine2: { 4: '192.168.4.22' as Address, 6: 'fd99::22' as Address },
+};
+
+interface Guest {
+  readonly name: string;
+  readonly machine: MachineName;
+  readonly subnet: 0 | 1;
+  readonly 4: string;
+  readonly 6: string;
+}
+export const GUESTS: readonly Guest[] = [
+  { name: 'a', machine: 'machine1', subnet: 0, 4: '10.0.0.10', 6: 'fd00:0:0:1::10' },
+  { name: 'b', machine: 'machine2', subnet: 0, 4: '10.0.0.11', 6: 'fd00:0:0:1::11' },
+  { name: 'c', machine: 'machine2', subnet: 1, 4: '10.0.1.12', 6: 'fd00:0:0:3::12' },
+];
+const SUBNETS = [
+  { 4: '10.0.0.0/24', 6: 'fd00:0:0:1::/64', router: { 4: '10.0.0.1', 6: 'fd00:0:0:1::1' } },
+  { 4: '10.0.1.0/24', 6: 'fd00:0:0:3::/64', router: { 4: '10.0.1.1', 6: 'fd00:0:0:3::1' } },
+] as const;
+export const TENANTS = [
+  { name: 'Contoso', letter: 'c', slot: 2, vsids: [5001, 5003], mac: '10' },
+  { name: 'Woodgrove', letter: 'w', slot: 3, vsids: [6001, 6003], mac: '20' },
+] as const;
+type Tenant = (typeof TENANTS)[number];
+
+export const guestMac = (t: Tenant, g: Guest): Mac => `${t.mac}:10:10:10:0${g.subnet}:0${g.name}` as Mac;
+
+function domain(t: Tenant, machine: MachineName, outer: Family): OverlayDomain {
+  const record = (g: Guest, family: Family): LookupRecord => ({
+    customerAddress: g[family] as Address,
+    mac: guestMac(t, g),
+    vsid: t.vsids[g.subnet],
+    providerAddress: PROVIDER[g.machine][outer],
+    rule: 'TranslationMethodEncap',
+    type: 'Static',
+  });
+  return {
+    name: t.name,
+    slot: t.slot,
+    ports: GUESTS.filter((g) => g.machine === machine).map((g) => ({
+      name: t.letter + g.name,
+      device: t.letter + g.name,
+      vsid: t.vsids[g.subnet],
+      mac: guestMac(t, g),
+      addresses: [g[4], g[6]] as Address[],
+      gateway: false,
+    })),
+    customerRoutes: SUBNETS.flatMap((s, i) =>
+      [s[4], s[6]].map((p) => ({ vsid: t.vsids[i]!, destinationPrefix: p as Prefix, metric: 0 })),
+    ),
+    lookupRecords: GUESTS.flatMap((g) => [record(g, 4), record(g, 6)]),
+  };
+}
+
+export interface Machines {
+  /** Namespace of a machine, or of a VM by its tenant's letter and its own: `ca`, `wb`. */
+  readonly ns: Readonly<Record<string, string>>;
+  drops(machine: MachineName, reason: string, tenant: string): number;
+}
+
+async function attach(
+  world: World,
+  machine: MachineName,
+  ns: string,
+  encapsulation: Encapsulation,
+  outer: Family,
+): Promise<Pinned> {
+  const pin = `/sys/fs/bpf/${world.prefix}-${machine}`;
+  world.onClose(() => fs.rmSync(pin, { recursive: true, force: true }));
+  const options = { directory: path.join(world.dir, machine), home: world.nsPath(ns) };
+  const namespaces = new Namespaces(options);
+  const pinned = openPinned(OBJECT, `${pin}/${ABI}`, PINNED_MAPS);
+  const kernel = new KernelHand({ ...options, programs: pinned.programs, sysctls: () => [], nics: () => [] });
+  world.onClose(() => {
+    kernel.close();
+    namespaces.closeAll();
+    pinned.close();
+  });
+  const filters = {
+    kinds: kernel.kinds,
+    observe: async () => (await kernel.observe('all')).filter((r) => r.kind === 'filter'),
+    execute: kernel.execute.bind(kernel),
+  };
+  const entries = new EntryHand(new Map(ENTRY_MAPS.map((m) => [m as string, pinned.maps.get(m)!])), slotOfEntry);
+  const outcome = await reconcile([filters, entries], 'all', () =>
+    overlayResources({
+      netAdapters: [{ interfaceAlias: 'NIC1', device: 'nic', role: 'Provider' }],
+      providerAddresses: [
+        { interfaceAlias: 'NIC1', providerAddress: PROVIDER[machine][outer], prefixLength: outer === 4 ? 24 : 64 },
+      ],
+      providerRoutes: [],
+      domains: TENANTS.map((t) => domain(t, machine, outer)),
+      encapsulation,
+      tags: Object.fromEntries(Object.entries(pinned.programs).map(([name, p]) => [name, p.tag])),
+      link: (device) => {
+        const link = namespaces.link('', device);
+        return link && overlayLink(link);
+      },
+    }),
+  );
+  if (!outcome.settled) throw new Error(`${machine}: ${outcome.failures.map((f) => f.error.message).join('\n')}`);
+  return pinned;
+}
+
+export async function machines(world: World, encapsulation: Encapsulation, outer: Family): Promise<Machines> {
+  execFileSync(path.join(root, 'bin/bpf.sh'), { stdio: 'pipe' });
+  const ns: Record<string, string> = {};
+  const make = (name: string) => {
+    ns[name] = world.ns(name);
+    // No duplicate address detection, so that addresses are usable at once.
+    world.sh(
+      ns[name],
+      'for i in all default; do echo 0 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; echo 0 > /proc/sys/net/ipv6/conf/$i/accept_dad; done',
+    );
+  };
+  for (const m of MACHINES) make(m);
+  world.wire(ns.machine1!, 'nic', ns.machine2!, 'nic', { mtu: WIRE_MTU });
+  for (const m of MACHINES)
+    world.sh(ns[m]!, `ip addr add ${PROVIDER[m][4]}/24 dev nic; ip addr add ${PROVIDER[m][6]}/64 dev nic nodad`);
+  for (const t of TENANTS)
+    for (const g of GUESTS) {
+      const name = t.letter + g.name;
+      make(name);
+      world.wire(ns[g.machine]!, name, ns[name]!, 'eth0', { macB: guestMac(t, g) });
+      world.sh(ns[g.machine]!, `echo 1 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6`);
+      const { router } = SUBNETS[g.subnet];
+      world.sh(
+        ns[name]!,
+        `ip addr add ${g[4]}/24 dev eth0; ip route add default via ${router[4]}
+        ip addr add ${g[6]}/64 dev eth0 nodad; ip route add default via ${router[6]} dev eth0`,
+      );
+    }
+  const pinned: Partial<Record<MachineName, Pinned>> = {};
+  for (const m of MACHINES) pinned[m] = await attach(world, m, ns[m]!, encapsulation, outer);
+  const names = { routingDomain: (slot: number) => TENANTS.find((t) => t.slot === slot)?.name ?? '', device: String };
+  return {
+    ns,
+    drops: (machine, reason, tenant) =>
+      dropRows([...pinned[machine]!.maps.get('drops')!.batches()].flat(), names)
+        .filter((r) => r.Reason === reason && r.RoutingDomain === tenant)
+        .reduce((sum, r) => sum + Number(r.Packets), 0),
+  };
+}
