@@ -14,7 +14,7 @@ import { makeBootDisk, makeExt4 } from './disk.ts';
 import { makeTarDrive } from './drive.ts';
 import { kernelOf, makeInitrd } from './initrd.ts';
 import { run } from './run.ts';
-import { placeAppliance, placeKernel, placeNode, placePrograms, placeWorld, unpack } from './tree.ts';
+import { placeAppliance, placeKernel, placeNode, placePrograms, placeWorld, unpack, unpackModules } from './tree.ts';
 
 const here = import.meta.dirname;
 const root = join(here, '..');
@@ -92,6 +92,7 @@ async function buildSteps(debianAnew: boolean, progress: (line: string) => void)
   const worldDigest = digestOf(source('world', 'root/etc'), [initrdDigest, process.version]);
   await step('world guest', [IMAGES.world], worldDigest, async (out) => {
     await unpack(tars[1], work('world'));
+    await unpackModules(work('world'));
     placeWorld(work('world'));
     placeNode(work('world'), node);
     await makeExt4(out, { tree: work('world'), label: 'HNV-ROOT', bytes: DISK_BYTES });
@@ -110,6 +111,7 @@ async function buildSteps(debianAnew: boolean, progress: (line: string) => void)
     const raw = work('appliance.raw');
     await unpack(tars[0], work('appliance'));
     placeKernel(work('appliance'), IMAGES.initrd);
+    await unpackModules(work('appliance'));
     placeAppliance(work('appliance'));
     placeNode(work('appliance'), node);
     placePrograms(work('appliance'), dist);

@@ -30,7 +30,7 @@ const moduleOf = (file: string): string =>
     .replaceAll('-', '_');
 
 /** modules.dep (`path: path path`) of the modules in `names` and what they need; paths relative to the version's directory. */
-function dependencies(directory: string, names: readonly string[]): Map<string, readonly string[]> {
+export function dependencies(directory: string, names: readonly string[]): Map<string, readonly string[]> {
   const all = new Map(
     linesOf(join(directory, 'modules.dep')).map((line) => {
       const [file, needs] = line.split(':') as [string, string];

@@ -1,10 +1,11 @@
 /** Puts a guest's root directory together: Debian's tar, then our files over it. */
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { kernelOf, linesOf } from './initrd.ts';
+import { dependencies, kernelOf, linesOf } from './initrd.ts';
 import { run } from './run.ts';
 
 const here = import.meta.dirname;
+const LOADED_AT_BOOT = 'root/etc/modules-load.d/hnv-gateway.conf';
 const PRODUCT = 'usr/lib/hnv-gateway';
 
 /** Unpacks a tar into an empty directory. */
@@ -39,6 +40,17 @@ export function placeKernel(tree: string, initrd: string): string {
   return join(tree, 'boot', `vmlinuz-${version}`);
 }
 
+/** Modules that every boot loads are kept uncompressed: xz costs an emulated processor more than loading them does. */
+export async function unpackModules(tree: string): Promise<void> {
+  const version = kernelOf(tree);
+  const directory = join(tree, 'usr/lib/modules', version);
+  const packed = [...dependencies(directory, linesOf(join(here, LOADED_AT_BOOT))).keys()].filter((f) =>
+    f.endsWith('.xz'),
+  );
+  for (const file of packed) await run('unxz', [join(directory, file)]);
+  await run('chroot', [tree, 'depmod', version]);
+}
+
 function enable(tree: string, unit: string): void {
   const template = unit.replace(/@.*\./, '@.');
   const wants = unit.startsWith('serial-getty@') ? 'getty.target.wants' : 'multi-user.target.wants';
@@ -49,7 +61,9 @@ function enable(tree: string, unit: string): void {
 }
 
 function mask(tree: string, unit: string): void {
-  const link = join(tree, 'etc/systemd/system', unit);
+  const directory = unit.endsWith('-generator') ? 'system-generators' : 'system';
+  const link = join(tree, 'etc/systemd', directory, unit);
+  mkdirSync(dirname(link), { recursive: true });
   rmSync(link, { force: true });
   symlinkSync('/dev/null', link);
 }

@@ -1,6 +1,8 @@
 /** The charon hand against a real charon: what it loads reads back equal, and nothing else is touched. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import path from 'node:path';
 import { DEFAULT_SLOT } from '../../compartments/numbers.ts';
 import type { AnyResource, Op, Verb } from '../../compartments/resource.ts';
 import { CharonHand } from '../../vpn/io/charon-hand.ts';
@@ -134,6 +136,18 @@ describe(`charon hand, with a real charon${missing ? ` (skipped: ${missing})` : 
       ['dh', ['ECP_384', 'CURVE_25519']],
     ] as const)
       for (const name of names) assert.ok(named(kind).includes(name), `${name} of ${named(kind)}`);
+  });
+
+  it("every plugin of the list is in the image's packages or in what those need", () => {
+    const list = fs.readFileSync(path.resolve(path.dirname(CONF), '../packages.list'), 'utf8').split('\n');
+    const run = (...argv: [string, ...string[]]) => execFileSync(argv[0], argv.slice(1), { encoding: 'utf8' });
+    const ours = list.filter((p) => /^(charon|lib)?strongswan|^charon/.test(p));
+    assert.ok(ours.length >= 3, String(ours));
+    const needed = run('dpkg-query', '-W', '-f', `\${Depends}, `, ...ours).split(/[,|]/);
+    const names = new Set([...ours, ...needed.map((d) => d.trim().split(' ')[0]!)]);
+    const files = run('dpkg', '-L', ...[...names].filter((n) => n.includes('strongswan') || n.startsWith('charon')));
+    for (const plugin of /^\s*load = (.*)$/m.exec(fs.readFileSync(CONF, 'utf8'))![1]!.split(' '))
+      assert.ok(files.includes(`/libstrongswan-${plugin}.so`), plugin);
   });
 
   it('throws while charon is lost, instead of seeing nothing', async () => {
