@@ -5,7 +5,7 @@
  * One thing happens at a time: an apply, a plan or a reconcile never sees another's half-way state.
  */
 import type { Logger } from 'pino';
-import type { GatewayConfig, RoutingDomainId } from '../compartments/compartment.ts';
+import type { GatewayConfig } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { describeOp, plan } from '../compartments/plan.ts';
 import { carryOut, type Failure, type Outcome, observe, reconcile, type Scope } from '../compartments/reconcile.ts';
@@ -54,7 +54,7 @@ export interface Parts {
   /** Every resource of a slot, or of all, as they must be now. */
   desired(running: Running, up: ReadonlySet<string>, scope: Scope): readonly AnyResource[];
   /** What must be done when only records of some VM networks changed. */
-  recordOps(before: Running, after: Running, networks: readonly RoutingDomainId[]): readonly Op[];
+  recordOps(before: Running, after: Running, networks: Changed['networks']): readonly Op[];
   /** Calls back later with an event. */
   later(event: Event, milliseconds: number): void;
 }
@@ -157,7 +157,7 @@ export class Gateway {
       changeInForce(this.records, ask, {
         put: async (_from, to, { networks, machine }) => {
           const before = this.#running!;
-          this.#running = withRecords(before, to, networks);
+          this.#running = withRecords(before, to, [...networks.keys()]);
           if (machine) return this.#reconcile('all');
           return this.#carryOut(this.#parts.recordOps(before, this.#running, networks));
         },
