@@ -44,6 +44,8 @@ export interface ScaleHost {
   readonly entries: EntryHand;
   readonly maps: ReadonlyMap<string, BpfMap>;
   readonly loading: Loading;
+  /** How many entries each map got. */
+  readonly entryCounts: Readonly<Record<string, number>>;
 }
 
 const seconds = (from: number) => (performance.now() - from) / 1000;
@@ -112,7 +114,10 @@ async function fill(object: string, name: string, uplink: End, port: End, size: 
   const { failures } = await carryOut(hands, ops);
   const toKernel = seconds(from);
   if (failures[0]) throw failures[0].error;
-  return { entries, maps, loading: { toEntries, comparing, toKernel } };
+  const entryCounts: Record<string, number> = {};
+  for (const { resource } of ops)
+    if (resource.kind === 'entry') entryCounts[resource.spec.map] = (entryCounts[resource.spec.map] ?? 0) + 1;
+  return { entries, maps, entryCounts, loading: { toEntries, comparing, toKernel } };
 }
 
 export const NEXT_HOP = ROUTER_MAC;

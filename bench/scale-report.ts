@@ -26,6 +26,8 @@ export interface ScaleFigures {
   readonly changesMeanwhile: readonly number[];
   /** Updates a second. */
   readonly updates: readonly number[];
+  /** Microseconds of CPU for each, user and kernel. */
+  readonly updateCpu: readonly number[];
   readonly loading: Readonly<Record<SizeName, Loading>>;
   readonly memory: readonly MapUse[];
   /** Of this process, for a million records, after everything but the hand's own index is gone. */
@@ -110,12 +112,14 @@ const updateRows = (f: ScaleFigures): Cells[] => [
     'a second': whole(spread(f.updates).median),
     lowest: whole(spread(f.updates).min),
     highest: whole(spread(f.updates).max),
+    'CPU µs each': spread(f.updateCpu).median.toFixed(2),
   },
   {
     updates: 'beside the undisturbed flow',
     'a second': whole(spread(f.changesMeanwhile).median),
     lowest: whole(spread(f.changesMeanwhile).min),
     highest: whole(spread(f.changesMeanwhile).max),
+    'CPU µs each': '',
   },
 ];
 

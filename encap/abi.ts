@@ -12,6 +12,7 @@ import {
   macBytes,
   macFromBytes,
   mappedBytes,
+  putMapped,
 } from '../lib/address.ts';
 import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
 
@@ -166,7 +167,7 @@ class Writer {
     return this;
   }
   address(at: number, address: Address): this {
-    this.bytes.set(mappedBytes(address), at);
+    putMapped(this.bytes, at, address);
     return this;
   }
 }

@@ -190,10 +190,10 @@ function pathsOf(input: OverlayInput): PathsTo {
   };
 }
 
-const hex = (b: Uint8Array): string => Buffer.from(b).toString('hex');
+const hex = (b: Uint8Array): string => Buffer.from(b.buffer, b.byteOffset, b.length).toString('hex');
 
-function entry(map: EntryMap, key: Uint8Array, value: Uint8Array, label: string): Resource<'entry'> {
-  const spec = { map, key: hex(key), value: hex(value) };
+function entry(map: EntryMap, key: Uint8Array, value: Uint8Array, label: string, text = hex(value)): Resource<'entry'> {
+  const spec = { map, key: hex(key), value: text };
   return { kind: 'entry', key: `${map} ${spec.key}`, slot: slotOfEntry(map, key, value), spec, label };
 }
 
@@ -309,6 +309,20 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
   );
 }
 
+/** A location stands under its address and under its MAC; it is encoded once. */
+function locationEntries(): (map: EntryMap, key: Uint8Array, l: Location, label: string) => Resource<'entry'> {
+  const known = new Map<Location, { readonly value: Uint8Array; readonly text: string }>();
+  return (map, key, location, label) => {
+    let encoded = known.get(location);
+    if (!encoded) {
+      const value = encodeLocation(location);
+      encoded = { value, text: hex(value) };
+      known.set(location, encoded);
+    }
+    return entry(map, key, encoded.value, label, encoded.text);
+  };
+}
+
 function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): readonly AnyResource[] {
   const ports = d.ports.flatMap((port) => {
     const link = input.link(port.device);
@@ -326,6 +340,7 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
     if (!macs.has(key) && location.mac !== ROUTER_MAC) macs.set(key, location);
   }
   const vsids = [...new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid))];
+  const locationEntry = locationEntries();
   return [
     // Only our own links lead back to a tenant by their name; a VM's device belongs to the host. Ours get their program as soon
     // as they are made, and are up only with it; a VM's device may be away.
@@ -335,20 +350,10 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
     ...ports.map(({ port, link }) => portEntry(d, port, link)),
     ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
     ...[...records].map(([address, location]) =>
-      entry(
-        'records',
-        encodeRecordKey(d.slot, address),
-        encodeLocation(location),
-        `lookup record ${d.name} ${address}`,
-      ),
+      locationEntry('records', encodeRecordKey(d.slot, address), location, `lookup record ${d.name} ${address}`),
     ),
     ...[...macs.values()].map((location) =>
-      entry(
-        'macs',
-        encodeMacKey(location.vsid, location.mac),
-        encodeLocation(location),
-        `MAC ${d.name} ${location.mac}`,
-      ),
+      locationEntry('macs', encodeMacKey(location.vsid, location.mac), location, `MAC ${d.name} ${location.mac}`),
     ),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),

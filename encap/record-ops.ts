@@ -2,35 +2,72 @@
  * What a change of policy records does to the data plane: the map entries that differ, of the VM networks that changed alone.
  * Nothing is read from the kernel and no other VM network is looked at; the regular full look finds what somebody else changed.
  */
+import type { Vsid } from '../compartments/compartment.ts';
 import { plan } from '../compartments/plan.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
 import type { Op } from '../compartments/resource.ts';
-import { decodeAddress } from './abi.ts';
+import type { Address } from '../lib/address.ts';
+import { decodeAddress, type EntryMap } from './abi.ts';
 import { type OverlayDomain, type OverlayInput, overlayResources } from './overlay.ts';
 import type { RecordStore } from './records.ts';
+import { around, type Touched } from './touched.ts';
 
 /** The machine beside its VM networks. */
 export type Machine = Omit<OverlayInput, 'domains'>;
 
-/** Provider addresses that records of other VM networks name stay as they are. */
-function namedByOthers(store: RecordStore, changed: readonly OverlayDomain[]): (address: string) => boolean {
-  const here = new Map<string, number>();
+/** A VM network before and after a change. */
+export interface DomainChange {
+  readonly before: OverlayDomain;
+  readonly after: OverlayDomain;
+  readonly touched: Touched;
+}
+
+const vsidsOf = (d: OverlayDomain): ReadonlySet<Vsid> =>
+  new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid));
+const peersOf = (d: OverlayDomain): ReadonlySet<Address> =>
+  new Set(d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress));
+const same = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean => a.size === b.size && [...a].every((x) => b.has(x));
+
+/** Maps that hold what virtual subnets and provider addresses have, and not single records. */
+const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers'];
+
+const mapOf = ({ resource: r }: Op): string => (r.kind === 'entry' ? r.spec.map : '');
+
+type Domains = readonly OverlayDomain[];
+const difference = (machine: Machine, before: Domains, after: Domains): readonly Op[] =>
+  plan(overlayResources({ ...machine, domains: after }), overlayResources({ ...machine, domains: before }));
+
+/** Provider addresses that records of VM networks which did not change name. */
+function namedElsewhere(store: RecordStore, changed: readonly OverlayDomain[]): (address: Address) => boolean {
+  const here = new Map<Address, number>();
   for (const { providerAddress, mac } of changed.flatMap((d) => d.lookupRecords))
     if (mac !== ROUTER_MAC) here.set(providerAddress, (here.get(providerAddress) ?? 0) + 1);
   return (address) => (store.peers.get(address) ?? 0) > (here.get(address) ?? 0);
 }
 
 /** @param store the store after the change. */
-export function recordOps(
-  machine: Machine,
-  before: readonly OverlayDomain[],
-  after: readonly OverlayDomain[],
-  store: RecordStore,
-): readonly Op[] {
-  const shared = namedByOthers(store, after);
-  const ops = plan(overlayResources({ ...machine, domains: after }), overlayResources({ ...machine, domains: before }));
-  return ops.filter(({ resource: r }) => {
-    if (r.kind !== 'entry' || r.spec.map !== 'providers') return true;
-    return !shared(decodeAddress(Buffer.from(r.spec.key, 'hex')));
-  });
+export function recordOps(machine: Machine, changes: readonly DomainChange[], store: RecordStore): readonly Op[] {
+  const whole: DomainChange[] = [];
+  const ops: Op[] = [];
+  for (const change of changes) {
+    const { before, after, touched } = change;
+    if (same(vsidsOf(before), vsidsOf(after)) && same(peersOf(before), peersOf(after))) {
+      const [former, now] = around([before, after], touched) as [OverlayDomain, OverlayDomain];
+      const differing = difference(machine, [former], [now]);
+      for (const op of differing) if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);
+    } else whole.push(change);
+  }
+  if (whole.length === 0) return ops;
+  const elsewhere = namedElsewhere(
+    store,
+    whole.map((c) => c.after),
+  );
+  const [before, after] = [whole.map((c) => c.before), whole.map((c) => c.after)];
+  for (const op of difference(machine, before, after)) {
+    const { resource: r } = op;
+    const kept =
+      r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));
+    if (!kept) ops.push(op);
+  }
+  return ops;
 }

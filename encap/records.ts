@@ -23,6 +23,7 @@ import type { Address } from '../lib/address.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { Trie } from '../lib/trie.ts';
 import { providerProblems } from './provider-records.ts';
+import { around, type Touched } from './touched.ts';
 
 export interface RecordTypes {
   readonly 'customer-route': CustomerRoute;
@@ -84,8 +85,8 @@ export type RecordChange = {
 
 export interface Changed {
   readonly store: RecordStore;
-  /** VM networks whose records changed. */
-  readonly networks: readonly RoutingDomainId[];
+  /** VM networks whose records changed, with those records. */
+  readonly networks: ReadonlyMap<RoutingDomainId, Touched>;
   /** Provider addresses or routes changed: every VM network's paths may differ. */
   readonly machine: boolean;
 }
@@ -223,7 +224,7 @@ function placeOf(store: RecordStore, c: RecordChange): RoutingDomainId | undefin
 }
 
 /** What the rules say about a network that was changed; virtual subnets of others come from the index. */
-function networkProblems(store: RecordStore, n: Network): readonly RecordError[] {
+function networkProblems(store: RecordStore, n: Network, touched: Touched): readonly RecordError[] {
   const stolen = [...vsidsOf(n)].flatMap((vsid) => {
     const owner = store.vsids.get(String(vsid));
     if (owner === undefined || owner === n.routingDomainId) return [];
@@ -237,10 +238,11 @@ function networkProblems(store: RecordStore, n: Network): readonly RecordError[]
       ),
     ];
   });
-  const rules = policyProblems([n]).map(({ path, problem, cure }) => {
+  const [near] = around([n], touched) as [Network];
+  const rules = policyProblems([near]).map(({ path, problem, cure }) => {
     const [, list, index] = path as readonly [number, string, number];
     const kind = list === 'lookupRecords' ? 'lookup-record' : list === 'customerRoutes' ? 'customer-route' : undefined;
-    const record = kind && (n[list as 'lookupRecords'][index] as LookupRecord);
+    const record = kind && (near[list as 'lookupRecords'][index] as LookupRecord);
     return recordError(
       'RECORD_POLICY',
       kind ? title(kind, recordKey(kind, record as never)) : `routing domain ${n.routingDomain}`,
@@ -249,6 +251,23 @@ function networkProblems(store: RecordStore, n: Network): readonly RecordError[]
     );
   });
   return [...stolen, ...rules];
+}
+
+/** The records under the keys, as they were and as they are. */
+function touchedBetween(
+  before: Network['kept'],
+  after: Network['kept'],
+  keys: readonly (readonly [NetworkKind, string])[],
+): Touched {
+  const of = <K extends NetworkKind>(kind: K): readonly RecordTypes[K][] =>
+    keys.flatMap(([k, key]) =>
+      k === kind
+        ? [before, after].flatMap(
+            (kept) => (kept[kind] as ReadonlyMap<string, Kept<RecordTypes[K]>>).get(key)?.record ?? [],
+          )
+        : [],
+    );
+  return { lookupRecords: of('lookup-record'), customerRoutes: of('customer-route') };
 }
 
 /** All of the changes or none: the new store, or everything that is wrong. */
@@ -262,6 +281,8 @@ export function changeRecords(
     'provider-address': new Map(store.providerAddresses.map((k) => [k.record.providerAddress as string, k])),
     'provider-route': new Map(store.providerRoutes.map((k) => [KEY['provider-route'](k.record), k])),
   };
+  const keys = new Map<RoutingDomainId, [NetworkKind, string][]>();
+  const touchedNetworks = new Map<RoutingDomainId, Touched>();
   let machineChanged = false;
   for (const c of changes) {
     const refuse = (code: RecordErrorCode) => errors.push(recordError(code, title(c.kind, keyOfChange(c))));
@@ -279,6 +300,9 @@ export function changeRecords(
       };
       networks.set(network.routingDomainId, open);
       code = alter(open[c.kind] as never, c as never);
+      const touched = keys.get(network.routingDomainId) ?? [];
+      keys.set(network.routingDomainId, touched);
+      touched.push([c.kind, keyOfChange(c)]);
     } else {
       machineChanged = true;
       code = alter(machine[c.kind] as never, c as never);
@@ -293,12 +317,14 @@ export function changeRecords(
   for (const [id, kept] of networks) {
     const before = store.networks.get(id)!;
     const after = networkOf(baseOf(before), kept);
-    errors.push(...networkProblems(store, after));
+    const touched = touchedBetween(before.kept, kept, keys.get(id)!);
+    errors.push(...networkProblems(store, after, touched));
     next = entered(next, before, after);
+    touchedNetworks.set(id, touched);
   }
   if (machineChanged) errors.push(...providerProblems(next));
   if (errors.length) return err(errors);
-  return ok({ store: next, networks: [...networks.keys()], machine: machineChanged });
+  return ok({ store: next, networks: touchedNetworks, machine: machineChanged });
 }
 
 const baseOf = ({ kept, customerRoutes, lookupRecords, ...base }: Network): NetworkBase => base;

@@ -6,7 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { GatewayConfig, RoutingDomainId } from '../compartments/compartment.ts';
+import type { GatewayConfig } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { describeOp, plan } from '../compartments/plan.ts';
 import {
@@ -66,7 +66,7 @@ export interface Parts {
   /** Every resource of a slot, or of all, as they must be now. */
   desired(running: Running, up: ReadonlySet<string>, scope: Scope): readonly AnyResource[];
   /** What must be done when only records of some VM networks changed. */
-  recordOps(before: Running, after: Running, networks: readonly RoutingDomainId[]): readonly Op[];
+  recordOps(before: Running, after: Running, networks: Changed['networks']): readonly Op[];
   /** Calls back later with an event. */
   later(event: Event, milliseconds: number): void;
 }
@@ -181,7 +181,7 @@ export class Gateway {
       changeInForce(this.records, ask, {
         put: async (_from, to, { networks, machine }) => {
           const before = this.#running!;
-          this.#running = withRecords(before, to, networks);
+          this.#running = withRecords(before, to, [...networks.keys()]);
           if (machine) return this.#reconcile('all');
           return this.#entries(this.#parts.recordOps(before, this.#running, networks));
         },

@@ -174,7 +174,7 @@ export class HostAgent implements RecordPlane {
       changeInForce(this.records(), ask, {
         put: async (_from, to, { networks, machine }) => {
           const before = this.#policy;
-          this.#policy = withRecords(before, to, networks);
+          this.#policy = withRecords(before, to, [...networks.keys()]);
           if (machine) return this.#reconcile();
           const ops = hostRecordOps(this.#machine(), this.#state.table, before, this.#policy, networks);
           const { done, failures } = await carryOut(this.#hands, ops);

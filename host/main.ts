@@ -11,7 +11,6 @@ import { warmThreadPool } from '../kernel/netns.ts';
 import { ServiceNotifier } from '../kernel/notify.ts';
 import { formatTable } from '../lib/table.ts';
 import { type AgentOptions, ConfigRefused, HostAgent, readConfig } from './agent.ts';
-import { serveHostApi } from './api.ts';
 import { HOST_NOUNS, show } from './show.ts';
 import { DeviceWatch } from './watch.ts';
 
@@ -54,6 +53,8 @@ async function run(options: AgentOptions & Place): Promise<void> {
   watch.begin(); // before the first reading, so that no device comes unseen in between
   const first = await agent.reconcile();
   agent.listen();
+  // The server is much of the start-up time, and `show` does without.
+  const { serveHostApi } = await import('./api.ts');
   const api = await serveHostApi(socketOf(options), agent);
   log.info({ ops: first.done.length, settled: first.settled }, 'the overlay is in place');
   service.ready();

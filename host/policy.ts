@@ -5,7 +5,7 @@ import type { Op } from '../compartments/resource.ts';
 import { type SlotTable, slotOf } from '../compartments/slots.ts';
 import { hostDomains } from '../encap/overlay.ts';
 import { type Machine, recordOps } from '../encap/record-ops.ts';
-import { type RecordStore, recordStore } from '../encap/records.ts';
+import { type Changed, type RecordStore, recordStore } from '../encap/records.ts';
 
 export interface HostPolicy {
   /** With the records of run time in it. */
@@ -50,11 +50,16 @@ export function hostRecordOps(
   table: SlotTable,
   before: HostPolicy,
   after: HostPolicy,
-  networks: readonly RoutingDomainId[],
+  networks: Changed['networks'],
 ): readonly Op[] {
-  const domains = ({ config, positions }: HostPolicy) => {
-    const routingDomains = networks.flatMap((id) => config.routingDomains[positions.get(id) ?? -1] ?? []);
-    return hostDomains({ ...config, routingDomains }, (d) => slotOf(table, d.routingDomainId));
+  const domainOf = ({ config, positions }: HostPolicy, id: RoutingDomainId) => {
+    const routingDomains = [config.routingDomains[positions.get(id)!]!];
+    return hostDomains({ ...config, routingDomains }, (d) => slotOf(table, d.routingDomainId))[0]!;
   };
-  return recordOps(machine, domains(before), domains(after), after.records);
+  const changes = [...networks].map(([id, touched]) => ({
+    before: domainOf(before, id),
+    after: domainOf(after, id),
+    touched,
+  }));
+  return recordOps(machine, changes, after.records);
 }

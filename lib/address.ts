@@ -50,11 +50,18 @@ export function addressBytes(a: Address): Uint8Array {
 /** 16 bytes; IPv4 as `::ffff:a.b.c.d`, the form of every address in our eBPF maps. */
 export function mappedBytes(a: Address): Uint8Array {
   const m = new Uint8Array(16);
-  if (a === '::') return m;
-  if (a.includes(':')) return addressBytes(a);
-  m[10] = m[11] = 0xff;
-  putIpv4(m, 12, a);
+  putMapped(m, 0, a);
   return m;
+}
+
+/** Writes what mappedBytes gives into sixteen zero bytes. */
+export function putMapped(target: Uint8Array, at: number, a: Address): void {
+  if (a === '::') return;
+  if (a.includes(':')) target.set(addressBytes(a), at);
+  else {
+    target[at + 10] = target[at + 11] = 0xff;
+    putIpv4(target, at + 12, a);
+  }
 }
 
 /** The reverse of addressBytes (4 or 16 bytes) and of mappedBytes (an IPv4-mapped address comes back as IPv4). */

@@ -41,7 +41,7 @@ export class RecordFiles {
 
   /** Writes what a change touched. */
   save({ store, networks, machine }: Changed): void {
-    for (const id of networks) this.#write(fileOf(id), ownOfNetwork(store.networks.get(id)));
+    for (const id of networks.keys()) this.#saveNetwork(store, id);
     if (machine) this.#write(MACHINE, ownOfMachine(store));
   }
 
@@ -52,7 +52,12 @@ export class RecordFiles {
     if (fs.existsSync(this.#directory))
       for (const name of fs.readdirSync(this.#directory))
         if (name.endsWith('.json') && !keep.has(name)) removeFile(path.join(this.#directory, name));
-    this.save({ store, networks, machine: true });
+    for (const id of networks) this.#saveNetwork(store, id);
+    this.#write(MACHINE, ownOfMachine(store));
+  }
+
+  #saveNetwork(store: RecordStore, id: RoutingDomainId): void {
+    this.#write(fileOf(id), ownOfNetwork(store.networks.get(id)));
   }
 
   #write(name: string, own: readonly RecordChange[]): void {

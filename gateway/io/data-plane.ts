@@ -8,6 +8,7 @@ import { type DataPlaneEvent, watchEvents } from '../../control/io/ring.ts';
 import { ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
 import { gatewayDomains, type Link, overlayLink, overlayResources } from '../../encap/overlay.ts';
 import { type Machine, recordOps } from '../../encap/record-ops.ts';
+import type { Changed } from '../../encap/records.ts';
 import type { Entries } from '../../encap/show.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
@@ -41,12 +42,17 @@ export class DataPlane {
   }
 
   /** What must be done when only records of some VM networks changed. */
-  recordOps(before: Running, after: Running, networks: readonly RoutingDomainId[]): readonly Op[] {
-    const domains = ({ config, table, positions }: Running) => {
-      const compartments = networks.flatMap((id) => config.compartments[positions.get(id) ?? -1] ?? []);
-      return gatewayDomains({ ...config, compartments }, (c) => slotOf(table, c.routingDomainId));
+  recordOps(before: Running, after: Running, networks: Changed['networks']): readonly Op[] {
+    const domainOf = ({ config, table, positions }: Running, id: RoutingDomainId) => {
+      const compartments = [config.compartments[positions.get(id)!]!];
+      return gatewayDomains({ ...config, compartments }, (c) => slotOf(table, c.routingDomainId))[0]!;
     };
-    return recordOps(this.#machine(after.config), domains(before), domains(after), after.records);
+    const changes = [...networks].map(([id, touched]) => ({
+      before: domainOf(before, id),
+      after: domainOf(after, id),
+      touched,
+    }));
+    return recordOps(this.#machine(after.config), changes, after.records);
   }
 
   /** What the overlay needs beside the VM networks; a link is asked for once. */

@@ -1,12 +1,14 @@
 /** A change of one record changes its own entries and nothing of anybody else. */
 import assert from 'node:assert/strict';
-import type { LookupRecord, RoutingDomainId } from '../../compartments/compartment.ts';
+import fc from 'fast-check';
+import type { CustomerRoute, LookupRecord, RoutingDomainId } from '../../compartments/compartment.ts';
 import { plan } from '../../compartments/plan.ts';
 import { decodeMacKey, decodeRecordKey } from '../../encap/abi.ts';
 import { type OverlayDomain, overlayResources } from '../../encap/overlay.ts';
 import { recordOps } from '../../encap/record-ops.ts';
-import { changeRecords, type RecordChange, type RecordStore, recordStore } from '../../encap/records.ts';
+import { changeRecords, type RecordChange, type RecordStore, recordKey, recordStore } from '../../encap/records.ts';
 import type { Address, Mac } from '../../lib/address.ts';
+import type { Prefix } from '../../lib/prefix.ts';
 import { CONTOSO, INPUT, PEER, WOODGROVE } from '../bpf/policy.ts';
 
 const { domains, ...machine } = INPUT;
@@ -43,7 +45,11 @@ function change(from: RecordStore, ...changes: RecordChange[]) {
   const result = changeRecords(from, changes);
   assert.ok(result.ok, JSON.stringify(result));
   const next = result.value.store;
-  const ops = recordOps(machine, [domainOf(from, CONTOSO)], [domainOf(next, CONTOSO)], next);
+  const domainChanges = domains.flatMap((d) => {
+    const touched = result.value.networks.get(idOf(d));
+    return touched ? [{ before: domainOf(from, d), after: domainOf(next, d), touched }] : [];
+  });
+  const ops = recordOps(machine, domainChanges, next);
   // The short way leads where the long way leads: the whole machine, read and compared.
   const whole = (s: RecordStore) => overlayResources({ ...machine, domains: domains.map((d) => domainOf(s, d)) });
   assert.deepEqual(
@@ -98,5 +104,64 @@ describe('encap/record-ops', () => {
       key: '5001 10.0.0.200',
     });
     assert.deepEqual(new Set(gone.ops.map((o) => o.verb)), new Set(['delete']));
+  });
+
+  it('whatever changes, the short way leads where the whole look leads', () => {
+    const vm = fc
+      .record({
+        address: fc.constantFrom('10.0.0.10', '10.0.0.200', '10.0.1.10', '10.0.254.2', '10.0.254.77', '0.0.0.0'),
+        mac: fc.constantFrom('10:10:10:10:00:0a', '02:00:00:00:00:c8', '02:00:00:00:00:c9'),
+        vsid: fc.constantFrom(5001, 5002, 5003, 5009, 6001),
+        pa: fc.constantFrom(PEER, '192.168.4.44', '192.168.4.33', '172.16.0.5'),
+        type: fc.constantFrom('Static' as const, 'Dynamic' as const, 'L2Only' as const),
+        owner: fc.constantFrom(CONTOSO, WOODGROVE),
+      })
+      .map(({ address, mac, vsid, pa, type, owner }): RecordChange[] => {
+        const record: LookupRecord = {
+          ...NEW,
+          customerAddress: address as Address,
+          mac: mac as Mac,
+          vsid,
+          providerAddress: pa as Address,
+          type,
+        };
+        const routingDomainId = idOf(owner);
+        const base = { kind: 'lookup-record', origin: 'Runtime', routingDomainId } as const;
+        const key = recordKey('lookup-record', record);
+        return [
+          { ...base, verb: 'new', record },
+          { ...base, verb: 'set', key, patch: { providerAddress: record.providerAddress, mac: record.mac } },
+          { ...base, verb: 'remove', key },
+        ];
+      });
+    const route = fc
+      .record({
+        prefix: fc.constantFrom('10.0.1.0/24', '10.7.0.0/16', '0.0.0.0/0', '10.5.0.0/16'),
+        hop: fc.constantFrom(undefined, '10.0.254.2', '10.0.254.77', '10.0.0.200'),
+        metric: fc.constantFrom(1, 2),
+        owner: fc.constantFrom(CONTOSO, WOODGROVE),
+      })
+      .map(({ prefix, hop, metric, owner }): RecordChange[] => {
+        const record: CustomerRoute = {
+          vsid: owner === CONTOSO ? 5001 : 6001,
+          destinationPrefix: prefix as Prefix,
+          metric,
+          ...(hop && { nextHop: hop as Address }),
+        };
+        const base = { kind: 'customer-route', origin: 'Runtime', routingDomainId: idOf(owner) } as const;
+        const key = recordKey('customer-route', record);
+        return [
+          { ...base, verb: 'new', record },
+          { ...base, verb: 'remove', key },
+        ];
+      });
+    const step = fc.tuple(fc.oneof(vm, route), fc.nat(2)).map(([verbs, n]) => verbs[n % verbs.length]!);
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 3 }), { maxLength: 12 }), (batches) => {
+        let now = store;
+        for (const batch of batches) if (changeRecords(now, batch).ok) now = change(now, ...batch).store;
+      }),
+      { numRuns: 150 },
+    );
   });
 });

@@ -1,6 +1,6 @@
 /** The operator's command line against the API on a real UNIX socket; behind it the loop over hands of maps. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -13,6 +13,7 @@ import { Gateway } from '../../gateway/gateway.ts';
 import { serveApi } from '../../gateway/io/api.ts';
 import { secretReader } from '../../gateway/io/secret.ts';
 import type { Readings } from '../../gateway/show/readings.ts';
+import { until } from '../netns/world.ts';
 import { MapHand, MemoryRecords } from './world.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -23,6 +24,7 @@ describe('hnvgw', function () {
   let folder: string;
   let close: () => Promise<unknown>;
   let hand: MapHand;
+  const events = new EventHub();
 
   beforeEach(async () => {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hnv-cli-'));
@@ -54,7 +56,7 @@ describe('hnvgw', function () {
       tunnel: () => undefined,
     };
     const log = pino({ level: 'silent' });
-    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, new EventHub(), log);
+    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, events, log);
     close = () => app.close();
   });
   afterEach(async () => {
@@ -124,6 +126,60 @@ describe('hnvgw', function () {
     for (const noun of ['s2s', 'interfaces'])
       assert.ok(!(await hnvgw('show', noun, '-o', 'json')).stdout.includes('canary'));
     assert.ok(!(await hnvgw('plan', '-o', 'json', file('gateway.yaml'))).stdout.includes('canary'));
+  });
+
+  it('records at run time: new, get, set, remove, and the file keeps its own', async () => {
+    const of = ['--customer-address', '10.0.0.77', '--virtual-subnet-id', '6001'];
+    const record = (verb: string, ...argv: string[]) => hnvgw('record', verb, 'lookup-record', ...argv);
+    const rest = ['--mac-address', '020000000077', '--provider-address', '192.168.4.11'];
+    assert.match((await record('new', ...of, ...rest)).stderr, /there is no configuration yet/);
+    await hnvgw('apply', file('gateway.yaml'));
+    assert.deepEqual(await record('new', ...of, ...rest), { code: 0, stdout: 'done, 0 operations\n', stderr: '' });
+    assert.equal((await record('set', ...of, '--provider-address', '192.168.4.22')).code, 0);
+    const rows = JSON.parse((await record('get', '--routing-domain', 'Woodgrove', '-o', 'json')).stdout);
+    assert.deepEqual(
+      rows.map((r: Record<string, string>) => [r.CustomerAddress, r.ProviderAddress, r.Origin]),
+      [
+        ['10.0.0.10', '192.168.4.11', 'File'],
+        ['10.0.0.77', '192.168.4.22', 'Runtime'],
+      ],
+    );
+    const refused = await record('remove', '--customer-address', '10.0.0.10', '--virtual-subnet-id', '6001');
+    assert.deepEqual(
+      [refused.code, refused.stderr],
+      [
+        1,
+        'hnvgw: lookup record 6001 10.0.0.10: The record is in the configuration file, which alone may change it. Change the file and apply it.\n',
+      ],
+    );
+    assert.equal((await record('remove', ...of)).code, 0);
+    assert.match((await record('get', '--customer-address', '10.0.0.77')).stdout, /^$/);
+  });
+
+  it('monitor prints what happens, of the tenant asked for', async () => {
+    const argv = [path.join(root, 'gateway/cli/main.ts'), '--socket', file('api.sock'), 'monitor', 'drops'];
+    const monitor = spawn(process.execPath, [...argv, '--routing-domain', 'Contoso', '-o', 'json']);
+    try {
+      let output = '';
+      monitor.stdout.on('data', (b) => (output += b));
+      const drop = {
+        type: 'dropped',
+        Reason: 'NO_RECORD',
+        Number: 7,
+        Direction: 'port',
+        Port: 'p2-0',
+        Length: 98,
+        Frame: '',
+      } as const;
+      await until(() => {
+        for (const RoutingDomain of ['Woodgrove', 'Contoso']) events.tell({ ...drop, RoutingDomain });
+        return output.includes('\n');
+      }, 15_000);
+      const lines = new Set(output.trim().split('\n'));
+      assert.deepEqual([...lines], [JSON.stringify({ ...drop, RoutingDomain: 'Contoso' })]);
+    } finally {
+      monitor.kill();
+    }
   });
 
   it('says what to look at when no gateway listens', async () => {

@@ -83,8 +83,13 @@ describe('records of the gateway', () => {
           (r) => scope === 'all' || r.slot === scope,
         ),
       recordOps: (before, after, networks) => {
-        looked.networks += networks.length;
-        return recordOps(machine(after.config), domainsOf(before, networks), domainsOf(after, networks), after.records);
+        looked.networks += networks.size;
+        const changes = [...networks].map(([id, touched]) => ({
+          before: domainsOf(before, [id])[0]!,
+          after: domainsOf(after, [id])[0]!,
+          touched,
+        }));
+        return recordOps(machine(after.config), changes, after.records);
       },
       later: (event) => later.push(event),
     };

@@ -1,0 +1,58 @@
+/**
+ * What of a VM network a change can concern: the rules compare holders of one address or MAC, and an entry is made of the
+ * records of one address or MAC, so the rest need not be looked at. Pure.
+ */
+import type { CustomerRoute, LookupRecord } from '../compartments/compartment.ts';
+import type { Address, Mac } from '../lib/address.ts';
+import { contains, type Prefix } from '../lib/prefix.ts';
+
+/** Records that a change took, gave or altered, in their former and their new form. */
+export interface Touched {
+  readonly lookupRecords: readonly LookupRecord[];
+  readonly customerRoutes: readonly CustomerRoute[];
+}
+
+interface Domain {
+  readonly customerRoutes: readonly CustomerRoute[];
+  readonly lookupRecords: readonly LookupRecord[];
+  readonly ports?: readonly { readonly mac: Mac; readonly addresses: readonly Address[] }[];
+}
+
+/** Which holders, entries and routes a change can concern; undefined = all of them. */
+interface Scope {
+  readonly macs: ReadonlySet<Mac>;
+  readonly addresses: ReadonlySet<Address>;
+  readonly prefixes: ReadonlySet<Prefix>;
+}
+
+/** A subnet that was touched concerns every record in it. */
+function scopeOf({ lookupRecords, customerRoutes }: Touched, domains: readonly Domain[]): Scope | undefined {
+  if (customerRoutes.some((r) => r.nextHop === undefined)) return undefined;
+  const addresses = new Set(lookupRecords.map((r) => r.customerAddress));
+  const prefixes = new Set(customerRoutes.map((r) => r.destinationPrefix));
+  const routes = domains.flatMap((d) => d.customerRoutes);
+  // A route through a touched address, with its rivals for the same prefix, and the addresses those lead through.
+  for (const r of routes) if (r.nextHop !== undefined && addresses.has(r.nextHop)) prefixes.add(r.destinationPrefix);
+  for (const r of routes) if (r.nextHop !== undefined && prefixes.has(r.destinationPrefix)) addresses.add(r.nextHop);
+  return { macs: new Set(lookupRecords.map((r) => r.mac)), addresses, prefixes };
+}
+
+function within<D extends Domain>(domain: D, { macs, addresses, prefixes }: Scope): D {
+  const covers = (r: CustomerRoute) => [...addresses].some((a) => contains(r.destinationPrefix, a));
+  return {
+    ...domain,
+    customerRoutes: domain.customerRoutes.filter(
+      (r) => prefixes.has(r.destinationPrefix) || (r.nextHop === undefined && covers(r)),
+    ),
+    lookupRecords: domain.lookupRecords.filter((r) => addresses.has(r.customerAddress) || macs.has(r.mac)),
+    ...(domain.ports && {
+      ports: domain.ports.filter((p) => macs.has(p.mac) || p.addresses.some((a) => addresses.has(a))),
+    }),
+  };
+}
+
+/** Each of the domains, former and new, with what the touched records meet in any of them. */
+export function around<D extends Domain>(domains: readonly D[], touched: Touched): readonly D[] {
+  const scope = scopeOf(touched, domains);
+  return scope ? domains.map((d) => within(d, scope)) : domains;
+}
