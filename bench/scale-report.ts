@@ -24,8 +24,9 @@ export interface ScaleFigures {
   /** One flow among a million records while records of others change: share of its packets that arrived, and changes a second. */
   readonly undisturbed: readonly number[];
   readonly changesMeanwhile: readonly number[];
-  /** Updates a second. */
+  /** Updates a second, through the hand; and with encoding them before. */
   readonly updates: readonly number[];
+  readonly updatesEncoded: readonly number[];
   /** Microseconds of CPU for each, user and kernel. */
   readonly updateCpu: readonly number[];
   readonly loading: Readonly<Record<SizeName, Loading>>;
@@ -106,21 +107,15 @@ const barRows = (verdicts: readonly Verdict[]): Cells[] =>
     verdict: held ? 'held' : 'MISSED',
   }));
 
+const updateRow = (updates: string, rates: readonly number[], cpu = ''): Cells => {
+  const { median, min, max } = spread(rates);
+  return { updates, 'a second': whole(median), lowest: whole(min), highest: whole(max), 'CPU µs each': cpu };
+};
+
 const updateRows = (f: ScaleFigures): Cells[] => [
-  {
-    updates: 'through the hand, in batches',
-    'a second': whole(spread(f.updates).median),
-    lowest: whole(spread(f.updates).min),
-    highest: whole(spread(f.updates).max),
-    'CPU µs each': spread(f.updateCpu).median.toFixed(2),
-  },
-  {
-    updates: 'beside the undisturbed flow',
-    'a second': whole(spread(f.changesMeanwhile).median),
-    lowest: whole(spread(f.changesMeanwhile).min),
-    highest: whole(spread(f.changesMeanwhile).max),
-    'CPU µs each': '',
-  },
+  updateRow('through the hand', f.updates),
+  updateRow('encoded, then through the hand', f.updatesEncoded, spread(f.updateCpu).median.toFixed(2)),
+  updateRow('beside the undisturbed flow', f.changesMeanwhile),
 ];
 
 const tables = (f: ScaleFigures) => [flowRows(f), updateRows(f), loadingRows(f), memoryRows(f), barRows(bars(f))];
