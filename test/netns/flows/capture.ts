@@ -120,7 +120,14 @@ function frame(line: string): Frame {
   };
 }
 
-/** All frames of a pcap file in their order. Throws with tshark's error text. */
+const END_MAC = '01:80:c2:00:00:0e'; // IEEE 802.1Q: no bridge forwards it
+/** Sent from a device that is captured: once it stands in the file, everything before it does too. */
+export const END_OF_CAPTURE = Buffer.concat([
+  Buffer.from(`${END_MAC.replaceAll(':', '')}02000000000088b5`, 'hex'),
+  Buffer.from('end of capture'.padEnd(46)),
+]);
+
+/** All frames of a pcap file in their order, without END_OF_CAPTURE. Throws with tshark's error text. */
 export function framesOf(file: string): readonly Frame[] {
   const argv = ['-r', file, '-o', 'ip.check_checksum:TRUE', '-T', 'fields', '-E', 'occurrence=a', '-E', 'aggregator=,'];
   const text = execFileSync('tshark', [...argv, ...FIELDS.flatMap((f) => ['-e', f])], {
@@ -130,5 +137,6 @@ export function framesOf(file: string): readonly Frame[] {
     .toString()
     .split('\n')
     .filter((line) => line !== '')
-    .map(frame);
+    .map(frame)
+    .filter((f) => f.mac.destination !== END_MAC);
 }

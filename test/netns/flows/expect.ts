@@ -1,7 +1,9 @@
 /** The checks that every flow has in common: what stands in each frame at each place, and what never is on the provider wire. */
 import assert from 'node:assert/strict';
-import type { Capture, World } from '../world.ts';
-import { type Ends, type Frame, framesOf } from './capture.ts';
+import fs from 'node:fs';
+import { sendFrames } from '../raw-frame.ts';
+import { type Capture, until, type World } from '../world.ts';
+import { END_OF_CAPTURE, type Ends, type Frame, framesOf } from './capture.ts';
 import { type Cloud, type Machine, PROVIDERS, TENANTS, type Tenant } from './cloud.ts';
 
 const IPV4_ICMP = 28; // bytes of both headers
@@ -110,12 +112,18 @@ export async function during(
   places: readonly Place[],
   work: () => Promise<unknown>,
 ): Promise<Readonly<Record<string, readonly Frame[]>>> {
-  const captures = new Map<string, Capture>();
-  const start = (p: Place) =>
-    typeof p === 'string' ? world.capture(cloud.machine(p), 'nic') : world.capture(cloud.vm(...p), 'eth0');
-  await Promise.all(places.map(async (p) => captures.set(placeName(p), await start(p))));
+  const deviceOf = (p: Place): readonly [ns: string, device: string] =>
+    typeof p === 'string' ? [cloud.machine(p), 'nic'] : [cloud.vm(...p), 'eth0'];
+  const start = async (p: Place): Promise<[Place, Capture]> => [p, await world.capture(...deviceOf(p))];
+  const captures = await Promise.all(places.map(start));
   await work();
-  const files = await Promise.all([...captures].map(async ([name, c]) => [name, framesOf(await c.stop())] as const));
+  const stop = async ([p, capture]: [Place, Capture]) => {
+    const [ns, device] = deviceOf(p);
+    sendFrames(world.nsPath(ns), device, [END_OF_CAPTURE]);
+    await until(() => fs.readFileSync(capture.file).includes(END_OF_CAPTURE), 10_000, `capture of ${placeName(p)}`);
+    return [placeName(p), framesOf(await capture.stop())] as const;
+  };
+  const files = await Promise.all(captures.map(stop));
   return Object.fromEntries(files);
 }
 

@@ -28,9 +28,8 @@ const VM: Vm = { number: 1, host: 'host1', address: '10.229.202.5', mac: '10:10:
 const GATEWAY = { vsid: 5002, address: '10.0.1.2', mac: '10:10:10:10:10:fe' };
 const OUTSIDE = { address: '10.229.200.2', mac: '10:10:10:20:20:02' };
 const SERVER = { address: '10.229.200.10', mac: '10:10:10:20:20:10' };
-/** Beyond the customer route, and on the physical network without a machine. */
+/** Beyond the customer route. */
 const ELSEWHERE = '10.229.201.10';
-const ABSENT = '10.229.200.77';
 
 const scenario: Scenario = {
   vms: [VM],
@@ -88,7 +87,6 @@ describe(titled('flow: VM to a physical server through the forwarding gateway (f
         [woodgrove, 1],
       ],
       async () => {
-        assert.notEqual((await cloud.ping(contoso, 1, ABSENT)).code, 0, 'the gateway gets it, nobody has the address');
         assert.equal((await cloud.ping(contoso, 1, SERVER.address)).code, 0);
       },
     );
