@@ -25,7 +25,7 @@ export async function tapOf(where: string): Promise<Tap> {
   const [first = '', device] = where.split('/');
   if (TOPOLOGY.netns.some((n) => n.name === first))
     return { machine: 'world', netns: first, device: device ?? firstDevice(first) };
-  const compartments = await new Appliance(running('gateway')).show('compartments');
+  const { compartments } = await new Appliance(running('gateway')).read('compartments');
   const compartment = compartments.find((c) => c.CompartmentDescription.toLowerCase() === first.toLowerCase());
   if (compartment && device) return { machine: 'gateway', netns: compartment.Namespace, device };
   const names = [...WIRES.map((w) => w.name), ...TOPOLOGY.netns.map((n) => n.name), 'Contoso/IfCe1'];

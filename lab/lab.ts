@@ -33,11 +33,9 @@ async function makeDrive(run: RunData): Promise<void> {
 async function startWorld(guest: Guest, world: World, progress: Progress): Promise<void> {
   await guest.ready();
   progress('the world guest is up');
-  await world.bringUp();
-  for (const w of [INTERNET_WIRE, PROVIDER_WIRE]) await world.startCapture(w.name, w.netns, w.device);
+  await world.bringUp([INTERNET_WIRE, PROVIDER_WIRE]);
   progress('sites, hosts and VMs are in place, both wires are being captured');
-  await world.startHosts();
-  await world.startSites();
+  await world.sitesReady();
   progress('the sites’ IPsec daemons listen');
   await world.hostsReady();
   progress('the agents of Host1 and Host2 run');
@@ -60,10 +58,14 @@ export function attachLab(): Scene {
 
 /**
  * Builds, boots and sets up. `dist/` must have been built (bin/build.ts). On failure nothing is left running, unless `keep`, for
- * looking at what failed.
+ * looking at what failed. When `signal` is aborted, it ends what it has launched and rejects.
  */
-export async function startLab(progress: Progress, keep = false): Promise<Lab> {
-  await buildImages({ progress: (line) => progress(`image: ${line}`) });
+export async function startLab(progress: Progress, keep = false, signal?: AbortSignal): Promise<Lab> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(new Error('interrupted')), { once: true });
+  });
+  aborted.catch(() => undefined);
+  await Promise.race([buildImages({ progress: (line) => progress(`image: ${line}`) }), aborted]);
   await stopAll();
   const run = newRunData();
   await makeDrive(run);
@@ -76,13 +78,15 @@ export async function startLab(progress: Progress, keep = false): Promise<Lab> {
     // In this order: the world's ends of the wires listen.
     await guests.world.launch();
     await guests.gateway.launch();
+    signal?.throwIfAborted();
     progress('both guests are booting');
     const world = new World(guests.world, run);
     const gateway = new Appliance(guests.gateway);
-    await Promise.all([startWorld(guests.world, world, progress), startGateway(guests.gateway, gateway, progress)]);
+    const starting = [startWorld(guests.world, world, progress), startGateway(guests.gateway, gateway, progress)];
+    await Promise.race([Promise.all(starting), aborted]);
     return { world, gateway, stop };
   } catch (error) {
-    if (!keep) await stop();
+    if (!keep || signal?.aborted) await stop();
     throw error;
   }
 }

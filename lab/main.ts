@@ -2,8 +2,8 @@
 import { createWriteStream } from 'node:fs';
 import { Command, Option } from 'commander';
 import { capture } from './capture.ts';
-import { judge, type Scene } from './checks/check.ts';
-import { CHECKS } from './checks/table.ts';
+import { type Check, judge, type Scene } from './checks/check.ts';
+import { STAGES } from './checks/table.ts';
 import { attachLab, startLab } from './lab.ts';
 import { running, runningPids, stopAll } from './places.ts';
 import { type Progress, progressTo } from './progress.ts';
@@ -23,12 +23,15 @@ async function runChecks(
   tell: (line: string) => void,
 ): Promise<readonly Judged[]> {
   const judged: Judged[] = [];
-  for (const check of CHECKS.filter((c) => only.length === 0 || only.some((id) => c.id.startsWith(id)))) {
+  const wanted = (check: Check) => only.length === 0 || only.some((id) => check.id.startsWith(id));
+  const run = async (check: Check): Promise<Judged> => {
     const began = performance.now();
     const verdict = await judge(check, scene);
-    judged.push({ check, verdict, seconds: (performance.now() - began) / 1000 });
-    tell(lineOf(judged.at(-1)!));
-  }
+    const done = { check, verdict, seconds: (performance.now() - began) / 1000 };
+    tell(lineOf(done));
+    return done;
+  };
+  for (const stage of STAGES) judged.push(...(await Promise.all(stage.filter(wanted).map(run))));
   return judged;
 }
 
@@ -45,20 +48,21 @@ const interrupted = (): Promise<void> =>
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
 
+/** 128 + SIGINT, as a shell would say it. */
+const INTERRUPTED = 130;
+
 async function play(options: PlayOptions): Promise<number> {
   const progress: Progress = progressTo(process.stderr);
-  const ended = interrupted().then(() => undefined);
-  const starting = startLab(progress, options.keep);
-  const lab = await Promise.race([starting, ended]);
-  if (!lab) {
-    // The guests may be half-way up; what was launched has its pid file by now or ends with the start's own failure.
-    starting.catch(() => undefined);
-    await stopAll();
-    return 130;
-  }
+  const interruption = new AbortController();
+  const ended = interrupted().then(() => interruption.abort());
+  const lab = await startLab(progress, options.keep, interruption.signal).catch((error: unknown) => {
+    // The guests are stopped; what else was begun (an image, a command in a guest) would hold this process up.
+    if (interruption.signal.aborted) process.exit(INTERRUPTED);
+    throw error;
+  });
   try {
     const judged = await Promise.race([runChecks(lab, options.only ?? [], progress), ended]);
-    if (!judged) return 130;
+    if (!judged) return INTERRUPTED;
     process.stdout.write(`${options.output === 'json' ? asJson(judged) : totals(judged)}\n`);
     if (options.once) return judged.length > 0 && judged.every((j) => j.verdict.held) ? 0 : 1;
     process.stderr.write(HINTS);
@@ -160,5 +164,6 @@ try {
   await program.parseAsync();
 } catch (e) {
   process.stderr.write(`lab: ${(e as Error).message}\n`);
-  process.exitCode = 1;
+  // Whatever still waits for a guest that has been stopped would hold this process up.
+  process.exit(1);
 }

@@ -33,7 +33,8 @@ export const worldGuest = (): Guest =>
     kernel: {
       image: IMAGES.vmlinuz,
       initrd: IMAGES.initrd,
-      append: 'console=ttyS0 root=LABEL=HNV-ROOT init=/world/init hnv.unpack=/dev/vdb net.ifnames=0 quiet',
+      append:
+        'console=ttyS0 root=LABEL=HNV-ROOT init=/world/init hnv.unpack=/dev/vdb net.ifnames=0 quiet mitigations=off',
     },
     drives: [IMAGES.worldPrograms],
     nics: nics('world')!,

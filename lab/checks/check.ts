@@ -38,3 +38,13 @@ export async function judge(check: Check, scene: Scene): Promise<Verdict> {
     return { held: false, evidence: [(e as Error).message] };
   }
 }
+
+/** What several checks judge together, done at the first one that asks. */
+export function once<T>(work: (scene: Scene) => Promise<T>): (scene: Scene) => Promise<T> {
+  const done = new WeakMap<Scene, Promise<T>>();
+  return (scene) => {
+    const result = done.get(scene) ?? work(scene);
+    done.set(scene, result);
+    return result;
+  };
+}

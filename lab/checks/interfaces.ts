@@ -1,16 +1,14 @@
 /** Point 3: compartments, their interfaces, and what a tunnel's state does to routes. */
+import { routesOf, stateOf, statusOf } from '../appliance.ts';
 import { CONTOSO, GATEWAY, serverOf, TENANTS, WOODGROVE } from '../fabrikam.ts';
 import { until } from '../machine.ts';
-import { type Check, type Finding, type Scene, verdict } from './check.ts';
+import { type Check, type Finding, verdict } from './check.ts';
 import { flowsOf, underTraffic } from './traffic.ts';
 
 const SITE = CONTOSO.sites[0]!;
 
 const routesVia = (routes: readonly string[], alias: string): string[] =>
   routes.filter((r) => r.includes(` dev ${alias} `));
-
-const statusOf = async ({ gateway }: Scene, alias: string): Promise<string> =>
-  (await gateway.show('interfaces')).find((i) => i.InterfaceAlias === alias)?.Status ?? 'absent';
 
 export const compartmentChecks: readonly Check[] = [
   {
@@ -35,7 +33,7 @@ export const compartmentChecks: readonly Check[] = [
     id: '3-internal-interfaces',
     title: 'IfCi1 and IfWi1 are in compartments of their own with the same 10.0.254.2',
     run: async ({ gateway }) => {
-      const rows = await gateway.show('interfaces');
+      const { interfaces: rows } = await gateway.read('interfaces');
       return verdict(
         TENANTS.map((t) => {
           const row = rows.find((r) => r.InterfaceAlias === t.internalInterface);
@@ -53,10 +51,11 @@ export const compartmentChecks: readonly Check[] = [
 export const disconnected: Check = {
   id: '3-before',
   title: 'without its tunnel IfCe1 is not usable and has no routes',
-  run: async (scene) => {
-    const state = await scene.gateway.tunnelState(SITE.interfaceAlias);
-    const status = await statusOf(scene, SITE.interfaceAlias);
-    const routes = routesVia(await scene.gateway.routes(CONTOSO.name), SITE.interfaceAlias);
+  run: async ({ gateway }) => {
+    const { s2s, interfaces, routes: all } = await gateway.read('s2s', 'interfaces', 'routes');
+    const state = stateOf(s2s, SITE.interfaceAlias);
+    const status = statusOf(interfaces, SITE.interfaceAlias);
+    const routes = routesVia(routesOf(all, CONTOSO.name), SITE.interfaceAlias);
     return verdict([
       [state === 'Disconnected', `IfCe1 is ${state}`],
       [status !== 'Up', `its interface is ${status}`],
@@ -65,43 +64,53 @@ export const disconnected: Check = {
   },
 };
 
-export const tunnelChecks: readonly Check[] = [
-  {
-    id: '3-tunnel-up',
-    title: 'with its tunnel IfCe1 is up and 10.1.0.0/24 leads over it with metric 100',
-    run: async (scene) => {
-      const status = await statusOf(scene, SITE.interfaceAlias);
-      const routes = routesVia(await scene.gateway.routes(CONTOSO.name), SITE.interfaceAlias);
-      return verdict([
-        [status === 'Up', `IfCe1 is ${status}`],
-        [
-          routes.length === 1 && routes[0]!.startsWith(`${SITE.lan} `) && routes[0]!.endsWith('metric 100'),
-          routes.join('; ') || 'no route',
-        ],
-      ]);
-    },
+export const tunnelUp: Check = {
+  id: '3-tunnel-up',
+  title: 'with its tunnel IfCe1 is up and 10.1.0.0/24 leads over it with metric 100',
+  run: async ({ gateway }) => {
+    const { interfaces, routes: all } = await gateway.read('interfaces', 'routes');
+    const status = statusOf(interfaces, SITE.interfaceAlias);
+    const routes = routesVia(routesOf(all, CONTOSO.name), SITE.interfaceAlias);
+    return verdict([
+      [status === 'Up', `IfCe1 is ${status}`],
+      [
+        routes.length === 1 && routes[0]!.startsWith(`${SITE.lan} `) && routes[0]!.endsWith('metric 100'),
+        routes.join('; ') || 'no route',
+      ],
+    ]);
   },
+};
+
+export const tunnelChecks: readonly Check[] = [
   {
     id: '3-tunnel-down',
     title: 'taking Contoso’s tunnel down takes its routes away and nothing else; Woodgrove does not notice',
     run: async (scene) => {
       const { gateway, world } = scene;
-      const before = await gateway.routes(CONTOSO.name);
-      const other = await gateway.routes(WOODGROVE.name);
+      const former = (await gateway.read('routes')).routes;
+      const before = routesOf(former, CONTOSO.name);
+      const other = routesOf(former, WOODGROVE.name);
       const { result, findings } = await underTraffic(world, flowsOf(WOODGROVE), async () => {
         await world.hangUp(SITE);
-        await gateway.tunnel(SITE.interfaceAlias, 'Disconnected', 20_000);
-        const routes = await until('the routes of IfCe1 to go', 20_000, async () => {
-          const now = await gateway.routes(CONTOSO.name);
-          return routesVia(now, SITE.interfaceAlias).length === 0 ? now : undefined;
+        const seen = await until('IfCe1 to be Disconnected and without routes', 40_000, async () => {
+          const now = await gateway.read('s2s', 'routes', 'interfaces');
+          const gone = routesVia(routesOf(now.routes, CONTOSO.name), SITE.interfaceAlias).length === 0;
+          return gone && stateOf(now.s2s, SITE.interfaceAlias) === 'Disconnected' ? now : undefined;
         });
-        const [other, status, page, back] = await Promise.all([
-          gateway.routes(WOODGROVE.name),
-          statusOf(scene, SITE.interfaceAlias),
-          world.fetch(CONTOSO.vms[0]!.netns, SITE.server, 4),
-          world.fetch(serverOf(SITE), CONTOSO.vms[0]!.address, 4),
-        ]);
-        return { routes, other, status, page, back };
+        const [page, back] = await world.fetchAll(
+          [
+            { netns: CONTOSO.vms[0]!.netns, address: SITE.server },
+            { netns: serverOf(SITE), address: CONTOSO.vms[0]!.address },
+          ],
+          4,
+        );
+        return {
+          routes: routesOf(seen.routes, CONTOSO.name),
+          other: routesOf(seen.routes, WOODGROVE.name),
+          status: statusOf(seen.interfaces, SITE.interfaceAlias),
+          page,
+          back,
+        };
       });
       const rest = before.filter((r) => !routesVia([r], SITE.interfaceAlias).length);
       return verdict([
@@ -121,10 +130,11 @@ export const tunnelChecks: readonly Check[] = [
     title: 'dialled again, the tunnel brings the routes back',
     run: async (scene) => {
       await scene.world.dial(SITE);
-      await scene.gateway.tunnel(SITE.interfaceAlias, 'Connected', 30_000);
-      const page = await until('the page of New York', 20_000, () =>
-        scene.world.fetch(CONTOSO.vms[0]!.netns, SITE.server, 4),
-      );
+      await scene.gateway.tunnels([SITE.interfaceAlias], 'Connected', 30_000);
+      const page = await until('the page of New York', 20_000, async () => {
+        const [got] = await scene.world.fetchAll([{ netns: CONTOSO.vms[0]!.netns, address: SITE.server }], 4);
+        return got;
+      });
       return verdict([
         [page.includes(scene.world.run.markers[serverOf(SITE)]!), 'Contoso’s VM fetches its page again'],
       ]);

@@ -1,5 +1,8 @@
-/** Point 4: what must not arrive does not arrive, and a drop counter tells why. */
-import { randomUUID } from 'node:crypto';
+/**
+ * Point 4: what must not arrive does not arrive, and a drop counter tells why. All attacks are one volley, with one reading of the
+ * counters before and one after: no two of them share a counter, and each has a marker of its own and a control of its own, a
+ * harmless packet that takes the same way after it and must arrive.
+ */
 import {
   CONTOSO,
   GATEWAY,
@@ -14,8 +17,8 @@ import {
 } from '../fabrikam.ts';
 import { echoRequest, ethernet, ipv4, nvgre } from '../pcap/craft.ts';
 import { ETHERTYPE, PROTOCOL } from '../pcap/frame.ts';
-import { type Check, type Scene, type Verdict, verdict } from './check.ts';
-import { type Counting, countedDrops, nothingArrives, told, toRouter } from './watch.ts';
+import { type Check, once, type Scene, type Verdict, verdict } from './check.ts';
+import { type Control, type Counting, counters, marked, moved, type Sent, told, toRouter, watched } from './watch.ts';
 
 const VM = CONTOSO.vms[0]!;
 const VICTIM = WOODGROVE.vms[0]!;
@@ -26,6 +29,37 @@ const copies = (frame: Uint8Array): Uint8Array[] => Array.from({ length: COPIES 
 
 const placesOf = (tenant: Tenant): string[] => [...tenant.vms.map((vm) => vm.netns), ...tenant.sites.map(serverOf)];
 
+/** Contoso's VM to its neighbour on the other host. */
+const toNeighbour = async (_scene: Scene, marker: string): Promise<Control> => {
+  const [from, to] = CONTOSO.vms as readonly [Vm, Vm];
+  const frame = ethernet(from.mac, to.mac, ETHERTYPE.IPV4, echoRequest(from.address, to.address, marker));
+  return { from: from.netns, device: 'eth0', to: to.netns, frame };
+};
+
+/** Woodgrove's VM on host2 to the one on host1. */
+const toHost1 = async (_scene: Scene, marker: string): Promise<Control> => {
+  const [to, from] = WOODGROVE.vms as readonly [Vm, Vm];
+  const frame = ethernet(from.mac, to.mac, ETHERTYPE.IPV4, echoRequest(from.address, to.address, marker));
+  return { from: from.netns, device: 'eth0', to: to.netns, frame };
+};
+
+/** Contoso's VM through the gateway and the tunnel to its site. */
+const throughGateway = async (_scene: Scene, marker: string): Promise<Control> => {
+  const site = CONTOSO.sites[0]!;
+  const frame = toRouter(VM, echoRequest(VM.address, site.server, marker));
+  return { from: VM.netns, device: 'eth0', to: serverOf(site), frame };
+};
+
+/** A packet of Contoso's site to the cloud. */
+async function fromSite({ world }: Scene, to: string, marker: string): Promise<Uint8Array> {
+  const site = CONTOSO.sites[0]!;
+  const [router, own] = await Promise.all([
+    world.macOf(serverOf(site), 'eth0', site.lanRouter),
+    world.macOf(site.netns, 'lan', site.server),
+  ]);
+  return ethernet(own, router, ETHERTYPE.IPV4, echoRequest(site.server, to, marker));
+}
+
 interface Attack {
   readonly id: string;
   readonly title: string;
@@ -34,10 +68,11 @@ interface Attack {
   readonly device: string;
   /** The frames, each with the marker in it. */
   frames(scene: Scene, marker: string): Promise<readonly Uint8Array[]>;
+  control(scene: Scene, marker: string): Promise<Control>;
   readonly counted: {
     readonly where: Counting;
     readonly tenants: readonly string[];
-    readonly reasons: readonly string[];
+    readonly reason: string; // no other attack is counted there for the same
   };
 }
 
@@ -67,7 +102,8 @@ const vmAttack = (id: string, title: string, reason: string, frame: (marker: str
   from: VM.netns,
   device: 'eth0',
   frames: async (_scene, marker) => copies(frame(marker)),
-  counted: { where: 'host1', tenants: [CONTOSO.name], reasons: [reason] },
+  control: toNeighbour,
+  counted: { where: 'host1', tenants: [CONTOSO.name], reason },
 });
 
 const ATTACKS: readonly Attack[] = [
@@ -78,7 +114,8 @@ const ATTACKS: readonly Attack[] = [
     from: VM.netns,
     device: 'eth0',
     frames: async (_scene, marker) => copies(toRouter(VM, echoRequest(VM.address, SFO.server, marker))),
-    counted: { where: 'host1', tenants: [CONTOSO.name], reasons: ['NO_ROUTE'] },
+    control: toNeighbour,
+    counted: { where: 'host1', tenants: [CONTOSO.name], reason: 'NO_ROUTE' },
   },
   {
     id: '4-no-record',
@@ -86,13 +123,14 @@ const ATTACKS: readonly Attack[] = [
     places: [...placesOf(WOODGROVE), ...CONTOSO.vms.map((vm) => vm.netns)],
     from: serverOf(CONTOSO.sites[0]!),
     device: 'eth0',
-    frames: async ({ world }, marker) => {
-      const site = CONTOSO.sites[0]!;
-      const router = await world.macOf(serverOf(site), 'eth0', site.lanRouter);
-      const own = await world.macOf(site.netns, 'lan', site.server);
-      return copies(ethernet(own, router, ETHERTYPE.IPV4, echoRequest(site.server, '10.0.0.99', marker)));
-    },
-    counted: { where: GATEWAY.name, tenants: [CONTOSO.name], reasons: ['NO_RECORD'] },
+    frames: async (scene, marker) => copies(await fromSite(scene, '10.0.0.99', marker)),
+    control: async (scene, marker) => ({
+      from: serverOf(CONTOSO.sites[0]!),
+      device: 'eth0',
+      to: VM.netns,
+      frame: await fromSite(scene, VM.address, marker),
+    }),
+    counted: { where: GATEWAY.name, tenants: [CONTOSO.name], reason: 'NO_RECORD' },
   },
   {
     id: '4-spoofed-vsid',
@@ -111,7 +149,8 @@ const ATTACKS: readonly Attack[] = [
         ...WOODGROVE.vms.flatMap((vm) => copies(packet(HOSTS[vm.host], toHost(vm)))),
       ];
     },
-    counted: { where: 'host1', tenants: [CONTOSO.name], reasons: ['NESTED', 'NO_ROUTE'] },
+    control: toNeighbour,
+    counted: { where: 'host1', tenants: [CONTOSO.name], reason: 'NESTED' },
   },
   vmAttack(
     '4-spoofed-address',
@@ -133,7 +172,8 @@ const ATTACKS: readonly Attack[] = [
     device: 'nic',
     frames: async (scene, marker) =>
       copies(await fromRogue(scene, ROGUE.address, GATEWAY.providerAddress, CONTOSO.gatewayVsid, innerToSite(marker))),
-    counted: { where: GATEWAY.name, tenants: [CONTOSO.name, '-'], reasons: ['UNKNOWN_PA'] },
+    control: throughGateway,
+    counted: { where: GATEWAY.name, tenants: [CONTOSO.name, '-'], reason: 'UNKNOWN_PA' },
   },
   {
     id: '4-unknown-pa-host',
@@ -146,7 +186,8 @@ const ATTACKS: readonly Attack[] = [
       const inner = ethernet(MACDFGW, VICTIM.mac, ETHERTYPE.IPV4, echo);
       return copies(await fromRogue(scene, ROGUE.address, HOSTS.host1, WOODGROVE.vsid, inner));
     },
-    counted: { where: 'host1', tenants: [WOODGROVE.name, '-'], reasons: ['UNKNOWN_PA'] },
+    control: toHost1,
+    counted: { where: 'host1', tenants: [WOODGROVE.name, '-'], reason: 'UNKNOWN_PA' },
   },
   {
     id: '4-unknown-vsid',
@@ -156,22 +197,54 @@ const ATTACKS: readonly Attack[] = [
     device: 'nic',
     frames: async (scene, marker) =>
       copies(await fromRogue(scene, HOSTS.host1, GATEWAY.providerAddress, 9999, innerToSite(marker))),
-    counted: { where: GATEWAY.name, tenants: ['-'], reasons: ['UNKNOWN_VSID'] },
+    control: throughGateway,
+    counted: { where: GATEWAY.name, tenants: ['-'], reason: 'UNKNOWN_VSID' },
   },
 ];
 
-async function attempt(attack: Attack, scene: Scene): Promise<Verdict> {
-  const marker = `attack-${randomUUID()}`;
-  const frames = await attack.frames(scene, marker);
-  const { where, tenants, reasons } = attack.counted;
-  const { result, drops } = await countedDrops(scene, where, () =>
-    nothingArrives(scene.world, attack.places, marker, () => scene.world.inject(attack.from, attack.device, frames)),
+interface Shot {
+  readonly attack: Attack;
+  readonly sent: Sent;
+}
+
+async function prepared(scene: Scene, attack: Attack): Promise<Shot> {
+  const marker = marked('attack');
+  const harmless = marked('harmless');
+  const [frames, control] = await Promise.all([attack.frames(scene, marker), attack.control(scene, harmless)]);
+  return { attack, sent: { from: attack.from, device: attack.device, frames, marker, control, harmless } };
+}
+
+const volley = once(async (scene) => {
+  const shots = await Promise.all(ATTACKS.map((attack) => prepared(scene, attack)));
+  const places = [...new Set([...placesOf(CONTOSO), ...placesOf(WOODGROVE)])];
+  const where = [...new Set(ATTACKS.map((a) => a.counted.where))];
+  const before = await counters(scene, where);
+  const arrived = await watched(
+    scene.world,
+    places,
+    shots.map((s) => s.sent),
   );
-  return verdict([...result, told(drops, where, tenants, reasons, frames.length)]);
+  const after = await counters(scene, where);
+  return { shots, arrived, drops: moved(before, after) };
+});
+
+async function judged(attack: Attack, scene: Scene): Promise<Verdict> {
+  const { shots, arrived, drops } = await volley(scene);
+  const { sent } = shots.find((s) => s.attack === attack)!;
+  const { where, tenants, reason } = attack.counted;
+  const { to } = sent.control;
+  return verdict([
+    ...attack.places.map((netns) => {
+      const n = arrived(netns, sent.marker);
+      return [n === 0, n === 0 ? `nothing arrived at ${netns}` : `${n} frames arrived at ${netns}`] as const;
+    }),
+    [arrived(to, sent.harmless) > 0, `the control packet sent after them came to ${to}`],
+    told(drops.get(where)!, where, tenants, reason, sent.frames.length),
+  ]);
 }
 
 export const isolationChecks: readonly Check[] = ATTACKS.map((attack) => ({
   id: attack.id,
   title: attack.title,
-  run: (scene) => attempt(attack, scene),
+  run: (scene) => judged(attack, scene),
 }));

@@ -1,23 +1,28 @@
-/** All checks in the order in which they are run: what must not be is looked for before what must be. */
+/**
+ * All checks, in stages that follow each other: what must not be is looked for before what must be. The checks of a stage do not
+ * disturb each other and run side by side.
+ */
 
 import { changeChecks } from './changes.ts';
 import type { Check } from './check.ts';
 import { crashChecks } from './crash.ts';
-import { compartmentChecks, disconnected, tunnelChecks } from './interfaces.ts';
+import { compartmentChecks, disconnected, tunnelChecks, tunnelUp } from './interfaces.ts';
 import { isolationChecks } from './isolation.ts';
 import { beforeTunnels, tenantChecks, tunnelsUp } from './tenants.ts';
 import { wireBefore, wireChecks } from './wires.ts';
 
-export const CHECKS: readonly Check[] = [
-  ...compartmentChecks,
-  disconnected,
-  beforeTunnels,
-  wireBefore,
-  tunnelsUp,
-  ...tenantChecks,
-  ...tunnelChecks,
-  ...isolationChecks,
-  ...changeChecks,
-  ...crashChecks,
-  ...wireChecks,
+const alone = (checks: readonly Check[]): readonly (readonly Check[])[] => checks.map((check) => [check]);
+
+export const STAGES: readonly (readonly Check[])[] = [
+  [...compartmentChecks, disconnected, beforeTunnels],
+  [wireBefore],
+  [tunnelsUp],
+  [...tenantChecks, tunnelUp],
+  isolationChecks,
+  ...alone(tunnelChecks),
+  changeChecks,
+  ...alone(crashChecks),
+  wireChecks,
 ];
+
+export const CHECKS: readonly Check[] = STAGES.flat();

@@ -1,6 +1,6 @@
 /** Traffic of both tenants in both directions while something happens, and what was lost of it. */
 import { CONTOSO, type Site, serverOf, type Tenant, type Vm, WOODGROVE } from '../fabrikam.ts';
-import { pause, until } from '../machine.ts';
+import { pause } from '../machine.ts';
 import type { PingResult } from '../world/ping.ts';
 import type { World } from '../world/world.ts';
 import type { Finding } from './check.ts';
@@ -22,10 +22,9 @@ export const FLOWS: readonly Flow[] = [CONTOSO, WOODGROVE].flatMap(flowsOf);
 export interface UnderTraffic<T> {
   readonly result: T;
   readonly findings: readonly Finding[];
-  readonly pings: readonly PingResult[];
 }
 
-const SETTLE_MS = 1500;
+const SETTLE_MS = 1000;
 
 /**
  * Pings every 10 ms over the flows from before `action` until after it. The findings say per flow that nothing was lost and that
@@ -36,26 +35,16 @@ export async function underTraffic<T>(
   flows: readonly Flow[],
   action: () => Promise<T>,
 ): Promise<UnderTraffic<T>> {
-  // The first packets of a quiet flow may wait for neighbours to be resolved; what is measured starts after that.
-  const answers = (f: Flow) =>
-    until(`${f.name} to answer`, 20_000, async () =>
-      (await world.ping(f.from, f.to, 1)).received === 1 ? true : undefined,
-    );
-  await Promise.all(flows.map(answers));
-  const started: string[] = [];
-  const pings: PingResult[] = [];
-  let result: T;
+  await world.startPings(flows);
   const begin = Date.now();
+  let pings: readonly PingResult[] = [];
+  let result: T;
   try {
-    for (const [i, f] of flows.entries()) {
-      started.push(`ping-${i}`);
-      await world.startPing(`ping-${i}`, f.from, f.to);
-    }
     await pause(SETTLE_MS);
     result = await action();
     await pause(SETTLE_MS);
   } finally {
-    pings.push(...(await Promise.all(started.map((name) => world.stopPing(name)))));
+    pings = await world.stopPings(flows.length);
   }
   const seconds = (Date.now() - begin) / 1000;
   const findings = pings.map((p, i): Finding => {
@@ -63,5 +52,5 @@ export async function underTraffic<T>(
     const ran = p.received >= seconds * 10;
     return [ran && p.lost === 0, `${flows[i]!.name}: ${p.received} of ${p.sent} answered at 10 ms, ${p.lost} lost`];
   });
-  return { result, findings, pings };
+  return { result, findings };
 }

@@ -1,84 +1,103 @@
-/** Looks whether crafted packets arrive anywhere, with a harmless packet that must arrive as the control, and which counters tell. */
+/** Sends crafted packets, each kind followed by a harmless one that must arrive, and tells what came where and which counters moved. */
 import { randomUUID } from 'node:crypto';
-import { CONTOSO, GATEWAY, MACDFGW, type Vm } from '../fabrikam.ts';
+import { GATEWAY, MACDFGW } from '../fabrikam.ts';
 import { until } from '../machine.ts';
-import { echoRequest, ethernet } from '../pcap/craft.ts';
-import { parsePcap } from '../pcap/file.ts';
+import { ethernet } from '../pcap/craft.ts';
+import { type CapturedFrame, parsePcap } from '../pcap/file.ts';
 import { ETHERTYPE } from '../pcap/frame.ts';
 import { framesWith } from '../pcap/wire.ts';
 import type { HostName } from '../world/host-yaml.ts';
 import { arrivalsAt, type World } from '../world/world.ts';
 import type { Finding, Scene } from './check.ts';
 
-async function seen(world: World, netns: string, marker: string): Promise<number> {
-  const capture = parsePcap(await world.capture(arrivalsAt(netns)));
-  if (!capture.ok) throw new Error(`the capture of arrivals at ${netns} is damaged: ${capture.error}`);
-  return framesWith(capture.value.frames, [marker]);
+/** A harmless packet that takes the way of an attack and must arrive. */
+export interface Control {
+  readonly from: string; // namespace
+  readonly device: string;
+  readonly to: string; // namespace
+  readonly frame: Uint8Array;
+}
+
+export interface Sent {
+  readonly from: string; // namespace
+  readonly device: string;
+  readonly frames: readonly Uint8Array[];
+  readonly marker: string; // in each of the frames
+  readonly control: Control;
+  readonly harmless: string; // in the control's frame
+}
+
+export const marked = (what: string): string => `${what}-${randomUUID()}`;
+
+async function arrivals(
+  world: World,
+  places: readonly string[],
+): Promise<ReadonlyMap<string, readonly CapturedFrame[]>> {
+  const files = await world.captures(places.map(arrivalsAt));
+  return new Map(
+    places.map((netns, i) => {
+      const capture = parsePcap(files[i]!);
+      if (!capture.ok) throw new Error(`the capture of arrivals at ${netns} is damaged: ${capture.error}`);
+      return [netns, capture.value.frames];
+    }),
+  );
 }
 
 /**
- * Runs `send`, then lets Contoso's VM on host1 ping its neighbour on host2 with a marked packet. When that one has arrived, the
- * packets sent before it have had their chance. Findings: per place that nothing with `marker` came.
+ * Sends all attacks and then their controls. When a control has arrived, the packets sent before it on the same way have had
+ * their chance. Resolves with a function that counts the frames with a marker at a place, when all controls have arrived or ten
+ * seconds have passed.
  */
-export async function nothingArrives(
+export async function watched(
   world: World,
   places: readonly string[],
-  marker: string,
-  send: () => Promise<void>,
-): Promise<readonly Finding[]> {
-  const [from, to] = CONTOSO.vms as readonly [Vm, Vm];
-  await send();
-  const control = `harmless-${randomUUID()}`;
-  const frame = ethernet(from.mac, to.mac, ETHERTYPE.IPV4, echoRequest(from.address, to.address, control));
-  await world.inject(from.netns, 'eth0', [frame]);
-  await until('the control packet to arrive', 10_000, async () =>
-    (await seen(world, to.netns, control)) > 0 ? true : undefined,
-  );
-  return Promise.all(
-    places.map(async (netns): Promise<Finding> => {
-      const n = await seen(world, netns, marker);
-      return [n === 0, n === 0 ? `nothing arrived at ${netns}` : `${n} frames arrived at ${netns}`];
-    }),
-  );
+  sent: readonly Sent[],
+): Promise<(netns: string, marker: string) => number> {
+  await world.inject([...sent, ...sent.map(({ control }) => ({ ...control, frames: [control.frame] }))]);
+  let came: Awaited<ReturnType<typeof arrivals>> = new Map();
+  const count = (netns: string, marker: string) => framesWith(came.get(netns) ?? [], [marker]);
+  const all = () => sent.every(({ control, harmless }) => count(control.to, harmless) > 0);
+  await until('all control packets to arrive', 10_000, async () => {
+    came = await arrivals(world, places);
+    return all() ? true : undefined;
+  }).catch(() => undefined);
+  return count;
 }
 
 /** Where drops are counted: the gateway or a host. */
 export type Counting = typeof GATEWAY.name | HostName;
 type Counters = ReadonlyMap<string, number>; // `<routing domain> <reason>` → packets
+type AllCounters = ReadonlyMap<Counting, Counters>;
 
-async function counters(scene: Scene, where: Counting): Promise<Counters> {
-  const rows = await (where === GATEWAY.name ? scene.gateway.show('drops') : scene.world.drops(where));
-  return new Map(rows.map((r) => [`${r.RoutingDomain || '-'} ${r.Reason}`, r.Packets]));
+export async function counters(scene: Scene, where: readonly Counting[]): Promise<AllCounters> {
+  const readings = where.map(async (place): Promise<[Counting, Counters]> => {
+    const rows = place === GATEWAY.name ? (await scene.gateway.read('drops')).drops : await scene.world.drops(place);
+    return [place, new Map(rows.map((r) => [`${r.RoutingDomain || '-'} ${r.Reason}`, r.Packets]))];
+  });
+  return new Map(await Promise.all(readings));
 }
 
-/** Which drop counters went up while `action` ran, and by how much. */
-export async function countedDrops<T>(
-  scene: Scene,
-  where: Counting,
-  action: () => Promise<T>,
-): Promise<{ result: T; drops: Counters }> {
-  const before = await counters(scene, where);
-  const result = await action();
-  const after = await counters(scene, where);
-  const moved = [...after].map(([k, n]): [string, number] => [k, n - (before.get(k) ?? 0)]);
-  return { result, drops: new Map(moved.filter(([, n]) => n > 0)) };
-}
+/** Which counters went up from one reading to the next, and by how much. */
+export const moved = (before: AllCounters, after: AllCounters): AllCounters =>
+  new Map(
+    [...after].map(([where, now]) => {
+      const rows = [...now].map(([key, n]): [string, number] => [key, n - (before.get(where)?.get(key) ?? 0)]);
+      return [where, new Map(rows.filter(([, n]) => n > 0))];
+    }),
+  );
 
-/** A finding that the counters of these tenants (`-` = of nobody known) and reasons went up by at least `packets`. */
+/** A finding that the counters of these tenants (`-` = of nobody known) and this reason went up by at least `packets`. */
 export function told(
   drops: Counters,
   where: Counting,
   tenants: readonly string[],
-  reasons: readonly string[],
+  reason: string,
   packets: number,
 ): Finding {
-  const matching = [...drops].filter(([key]) => {
-    const space = key.lastIndexOf(' ');
-    return tenants.includes(key.slice(0, space)) && reasons.includes(key.slice(space + 1));
-  });
+  const matching = [...drops].filter(([key]) => tenants.some((tenant) => key === `${tenant} ${reason}`));
   const list = (rows: readonly (readonly [string, number])[]) => rows.map(([key, n]) => `${key} +${n}`).join(', ');
   if (matching.reduce((n, [, count]) => n + count, 0) >= packets) return [true, `${where} counted ${list(matching)}`];
-  const wanted = `${reasons.join(' or ')} of ${tenants.join(' or ')}`;
+  const wanted = `${reason} of ${tenants.join(' or ')}`;
   return [false, `${where} did not count ${packets} × ${wanted}; counters that moved: ${list([...drops]) || 'none'}`];
 }
 

@@ -3,7 +3,7 @@ import { GATEWAY, HOSTS, ROGUE, SITES, TENANTS, THIRD_TENANT } from '../fabrikam
 import { type CapturedFrame, LINKTYPE_ETHERNET, parsePcap } from '../pcap/file.ts';
 import { framesWith, internetWire, providerWire, type WireReport } from '../pcap/wire.ts';
 import type { World } from '../world/world.ts';
-import { type Check, type Finding, type Verdict, verdict } from './check.ts';
+import { type Check, type Finding, once, type Verdict, verdict } from './check.ts';
 
 export const INTERNET_WIRE = { name: 'internet-wire', netns: 'internet', device: 'eth0' } as const;
 export const PROVIDER_WIRE = { name: 'provider-wire', netns: 'fabric', device: 'eth1' } as const;
@@ -14,6 +14,10 @@ async function framesOf(world: World, name: string): Promise<readonly CapturedFr
   if (capture.value.linkType !== LINKTYPE_ETHERNET) throw new Error(`the capture ${name} is not of Ethernet`);
   return capture.value.frames;
 }
+
+/** The whole run's captures, read once for all who judge them. */
+const wholeInternet = once(({ world }) => framesOf(world, INTERNET_WIRE.name));
+const wholeProvider = once(({ world }) => framesOf(world, PROVIDER_WIRE.name));
 
 const summary = (r: WireReport): string =>
   `${r.frames} frames: ${
@@ -29,9 +33,9 @@ function judged(report: WireReport, needed: readonly string[]): Verdict {
   return verdict([...findings.slice(0, 10), ...missing, [true, summary(report)]]);
 }
 
-const internetReport = async (world: World) =>
+const internetReport = (frames: readonly CapturedFrame[]) =>
   internetWire(
-    await framesOf(world, INTERNET_WIRE.name),
+    frames,
     GATEWAY.publicAddress,
     [...SITES, ...THIRD_TENANT.sites].map((s) => s.destination),
   );
@@ -40,7 +44,7 @@ export const wireBefore: Check = {
   id: '2-before',
   title: 'before a tunnel’s life the internet wire carries no ESP and no tenant byte',
   run: async ({ world }) => {
-    const report = await internetReport(world);
+    const report = internetReport(await framesOf(world, INTERNET_WIRE.name));
     const base = judged(report, []);
     return report.kinds.ESP ? verdict([[false, `${report.kinds.ESP} ESP frames without a tunnel`]]) : base;
   },
@@ -50,14 +54,14 @@ export const wireChecks: readonly Check[] = [
   {
     id: '2-internet-wire',
     title: 'the internet wire carried only IKE and ESP, over the tunnels’ whole lives',
-    run: async ({ world }) => judged(await internetReport(world), ['IKE', 'ESP']),
+    run: async (scene) => judged(internetReport(await wholeInternet(scene)), ['IKE', 'ESP']),
   },
   {
     id: '2-provider-wire',
     title: 'the provider wire carried only NVGRE between PAs, with the gateway subnet’s VSID towards the gateway',
-    run: async ({ world }) =>
+    run: async (scene) =>
       judged(
-        providerWire(await framesOf(world, PROVIDER_WIRE.name), {
+        providerWire(await wholeProvider(scene), {
           gateway: GATEWAY.providerAddress,
           hosts: Object.values(HOSTS),
           gatewayVsids: TENANTS.map((t) => t.gatewayVsid),
@@ -70,10 +74,10 @@ export const wireChecks: readonly Check[] = [
   {
     id: '2-no-tenant-byte',
     title: 'no page of any tenant was in clear on the internet wire; on the provider wire the same search finds them',
-    run: async ({ world }) => {
-      const markers = Object.values(world.run.markers);
-      const internet = framesWith(await framesOf(world, INTERNET_WIRE.name), markers);
-      const provider = framesWith(await framesOf(world, PROVIDER_WIRE.name), markers);
+    run: async (scene) => {
+      const markers = Object.values(scene.world.run.markers);
+      const internet = framesWith(await wholeInternet(scene), markers);
+      const provider = framesWith(await wholeProvider(scene), markers);
       return verdict([
         [internet === 0, `${internet} frames with a tenant’s text on the internet wire`],
         [provider > 0, `${provider} frames with a tenant’s text on the provider wire (the control)`],

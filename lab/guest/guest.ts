@@ -26,6 +26,9 @@ export interface ExecResult {
 
 const text = (base64: string | undefined): string => Buffer.from(base64 ?? '', 'base64').toString();
 
+/** A file is read in parts of this size; the agent refuses more than 48 MiB. */
+const READ_BYTES = 4 << 20;
+
 /** UNIX socket paths end at 107 bytes (unix(7)). */
 const SOCKET_PATH_MAX = 107;
 
@@ -178,7 +181,7 @@ export class Guest {
       while (true) {
         const part = await this.#agent.call<{ 'buf-b64': string; eof: boolean }>('guest-file-read', {
           handle,
-          count: 1 << 18,
+          count: READ_BYTES,
         });
         parts.push(Buffer.from(part['buf-b64'], 'base64'));
         if (part.eof) return Buffer.concat(parts);

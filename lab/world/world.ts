@@ -2,6 +2,7 @@
  * The world at work: brings the topology up on a machine, runs the hosts' agents, the sites' IPsec daemons and the web servers,
  * and does what tenants do: fetch pages, ping, dial, hang up, misbehave.
  */
+import { gunzipSync } from 'node:zlib';
 import { HOSTS, SITES, type Site, serverOf, TENANTS, VMS } from '../fabrikam.ts';
 import { type Done, type Machine, must, until } from '../machine.ts';
 import { ECHO_IDENTIFIER } from '../pcap/craft.ts';
@@ -31,6 +32,7 @@ export const TRANSFER_BYTES = 4_000_000;
 
 const OBJECT = '/usr/lib/hnv-gateway/bpf/overlay.bpf.o';
 const HOST_NAMES = Object.keys(HOSTS) as HostName[];
+const AGENT = ['hnvhost', 'run', '--object', OBJECT];
 const agentArgs = (host: HostName): string[] => ['--pin', `/sys/fs/bpf/${host}`, '--state', `/lab/${host}`];
 
 interface TextFile {
@@ -51,6 +53,14 @@ const WITHOUT_IPV6 = `echo 1 >/proc/sys/net/core/devconf_inherit_init_net
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 `;
+
+/** Waits until each of the captures runs. */
+const capturing = (names: readonly string[]): string =>
+  names
+    .map(
+      (n) => `i=0; until grep -q 'listening on' /run/lab/${n}.err; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.05; done\n`,
+    )
+    .join('');
 
 /** What the checks of isolation send: ICMP with their identifier; and what must never come out of the overlay. */
 const ARRIVALS = `(icmp and icmp[4:2] = ${ECHO_IDENTIFIER}) or proto gre or vlan`;
@@ -80,60 +90,63 @@ export class World {
 echo $! >/run/lab/${name}.pid\n`;
   }
 
-  /** Ends what `start` started, with the signal that lets it finish its output, and waits for its end. */
-  async #end(name: string): Promise<void> {
-    const loop = `pid=$(cat /run/lab/${name}.pid); kill -INT $pid 2>/dev/null || true
-while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
-    await this.#script(loop, 20_000);
-  }
-
-  /** Namespaces, wires, addresses, pages; and captures of what arrives at every server and VM. */
-  async bringUp(): Promise<void> {
-    await this.#script(`mkdir -p /run/lab\n${WITHOUT_IPV6}${bringUp(TOPOLOGY)}`, 120_000);
+  /**
+   * Namespaces, wires, addresses; captures of both wires (`wires`) and of what arrives at every server and VM; pages. The hosts'
+   * agents and the sites' IPsec daemons are started as soon as the wires are watched; `hostsReady` and `sitesReady` wait for them.
+   */
+  async bringUp(
+    wires: readonly { readonly name: string; readonly netns: string; readonly device: string }[],
+  ): Promise<void> {
     const pages = SERVERS.map((ns) => ({ path: `/srv/${ns}/index.html`, text: pageOf(ns, this.run.markers[ns]!) }));
-    const hosts = (Object.keys(HOSTS) as HostName[]).map((h) => ({
-      path: `/lab/${h}.yaml`,
-      text: hostYaml(h, TENANTS),
-    }));
+    const hosts = HOST_NAMES.map((h) => ({ path: `/lab/${h}.yaml`, text: hostYaml(h, TENANTS) }));
     const sites = SITES.flatMap((s) => [
       { path: `${siteDir(s)}/strongswan.conf`, text: strongswanConf(s) },
       { path: `${siteDir(s)}/swanctl.conf`, text: swanctlConf(s, this.run.secrets[s.netns]!) },
     ]);
-    const transfers = SITES.map(serverOf).map(
-      (ns) => `yes '${this.run.markers[ns]}' | head -c ${TRANSFER_BYTES} >/srv/${ns}/transfer`,
+    const agents = HOST_NAMES.map((h) =>
+      this.#background(h, `agent-${h}`, [...AGENT, ...agentArgs(h), '--config', `/lab/${h}.yaml`]),
+    );
+    const daemons = SITES.map((s) =>
+      this.#background(
+        s.netns,
+        `charon-${s.netns}`,
+        ['charon-systemd'],
+        `STRONGSWAN_CONF=${siteDir(s)}/strongswan.conf`,
+      ),
     );
     const servers = SERVERS.map((ns) =>
       this.#background(ns, `httpd-${ns}`, ['busybox', 'httpd', '-f', '-p', '80', '-h', `/srv/${ns}`]),
     );
-    const captures = SERVERS.map((ns) => this.#capture(arrivalsAt(ns), ns, 'eth0', ARRIVALS));
-    const script = [writeFiles([...pages, ...hosts, ...sites]), ...servers, ...captures, ...transfers].join('\n');
-    await this.#script(script, 120_000);
-    for (const ns of SERVERS) await this.#capturing(arrivalsAt(ns));
-  }
-
-  /** Starts the hosts' agents; `hostsReady` waits for them. */
-  async startHosts(): Promise<void> {
-    const run = (h: HostName): string[] => [
-      'hnvhost',
-      'run',
-      '--config',
-      `/lab/${h}.yaml`,
-      '--object',
-      OBJECT,
-      ...agentArgs(h),
+    const transfers = SITES.map(serverOf).map(
+      (ns) => `yes '${this.run.markers[ns]}' | head -c ${TRANSFER_BYTES} >/srv/${ns}/transfer`,
+    );
+    const script = [
+      `mkdir -p /run/lab\n${WITHOUT_IPV6}${bringUp(TOPOLOGY)}`,
+      writeFiles([...pages, ...hosts, ...sites]),
+      ...wires.map((w) => this.#capture(w.name, w.netns, w.device, '')),
+      capturing(wires.map((w) => w.name)),
+      ...agents,
+      ...daemons,
+      ...SERVERS.map((ns) => this.#capture(arrivalsAt(ns), ns, 'eth0', ARRIVALS)),
+      ...servers,
+      ...transfers,
+      capturing(SERVERS.map(arrivalsAt)),
     ];
-    await this.#script(HOST_NAMES.map((h) => this.#background(h, `agent-${h}`, run(h))).join(''));
+    await this.#script(script.join('\n'), 180_000);
   }
 
   /** Resolves when every VM's port has its program. Asked of the kernel: the agent's own command line takes longer to start. */
   async hostsReady(): Promise<void> {
-    for (const vm of VMS)
-      await until(`the agent of ${vm.host} to serve ${vm.netns}`, 90_000, async () => {
-        const filters = await must(this.machine, ['tc', '-n', vm.host, 'filter', 'show', 'dev', vm.device, 'ingress']);
-        return filters.includes('overlay_port') ? true : undefined;
-      }).catch(async (e: Error) => {
-        throw new Error(`${e.message}\n${await this.log(`agent-${vm.host}`)}`);
-      });
+    const script = VMS.map(
+      (vm) => `tc -n ${vm.host} filter show dev ${vm.device} ingress | grep -c overlay_port || true`,
+    );
+    await until('the hosts’ agents to serve all VMs', 90_000, async () => {
+      const counts = (await this.#script(script.join('\n'))).trim().split('\n');
+      return counts.every((n) => Number(n) > 0) ? true : undefined;
+    }).catch(async (e: Error) => {
+      const said = await Promise.all(HOST_NAMES.map((h) => this.log(`agent-${h}`)));
+      throw new Error([e.message, ...said].join('\n'));
+    });
   }
 
   #agent(host: HostName, noun: string): string[] {
@@ -150,23 +163,13 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     return (await this.machine.exec(['sh', '-c', `tail -n 20 /run/lab/${name}.out /run/lab/${name}.err`])).stdout;
   }
 
-  /** Starts the sites' IPsec daemons and loads their connection; nobody dials yet. */
-  async startSites(): Promise<void> {
-    await this.#script(
-      SITES.map((s) =>
-        this.#background(
-          s.netns,
-          `charon-${s.netns}`,
-          ['charon-systemd'],
-          `STRONGSWAN_CONF=${siteDir(s)}/strongswan.conf`,
-        ),
-      ).join(''),
-    );
-    for (const s of SITES)
-      await until(`the IPsec daemon of ${s.netns}`, 30_000, async () => {
-        await must(this.machine, ['swanctl', '--load-all', '--uri', viciOf(s), '--file', `${siteDir(s)}/swanctl.conf`]);
-        return true;
-      });
+  /** Resolves when the sites' IPsec daemons listen and have their connection; nobody dials yet. */
+  async sitesReady(): Promise<void> {
+    const load = (s: Site) => `swanctl --load-all --uri ${viciOf(s)} --file ${siteDir(s)}/swanctl.conf`;
+    await until('the sites’ IPsec daemons', 60_000, async () => {
+      await this.#script(SITES.map(load).join('\n'));
+      return true;
+    });
   }
 
   /** The site dials the gateway; resolves when its tunnel is up. */
@@ -182,11 +185,19 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     await must(this.machine, ['swanctl', '--terminate', '--ike', 'gateway', '--timeout', '10', '--uri', viciOf(site)]);
   }
 
-  /** The page or undefined when it does not come. */
-  async fetch(netns: string, address: string, seconds = 10): Promise<string | undefined> {
-    const argv = ['curl', '--silent', '--max-time', String(seconds), `http://${address}/index.html`];
-    const done = await this.in(netns, argv, seconds * 1000 + 20_000);
-    return done.code === 0 ? done.stdout : undefined;
+  /** Fetches pages, all at the same time; undefined for each that does not come. */
+  async fetchAll(
+    fetches: readonly { readonly netns: string; readonly address: string }[],
+    seconds: number,
+  ): Promise<readonly (string | undefined)[]> {
+    const get = fetches.map(
+      ({ netns, address }, i) =>
+        `nsenter --net=/run/netns/${netns} curl --silent --max-time ${seconds} http://${address}/index.html >$d/${i} && : >$d/${i}.ok &`,
+    );
+    const tell = fetches.map((_, i) => `[ ! -e $d/${i}.ok ] || base64 -w 0 $d/${i}; echo`);
+    const script = ['d=$(mktemp -d)', ...get, 'wait', ...tell, 'rm -r $d'].join('\n');
+    const lines = (await this.#script(script, seconds * 1000 + 30_000)).split('\n');
+    return fetches.map((_, i) => (lines[i] ? Buffer.from(lines[i], 'base64').toString() : undefined));
   }
 
   /** Fetches the large file at a limited rate; resolves with its SHA-256 once it is there in full. */
@@ -200,22 +211,26 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     return (await must(this.machine, ['sha256sum', `/srv/${netns}/transfer`])).split(' ')[0]!;
   }
 
-  /** A few echo requests; how many were answered. */
-  async ping(netns: string, address: string, count = 3): Promise<PingResult> {
-    return readPing(
-      (await this.in(netns, ['ping', '-n', '-i', '0.2', '-W', '2', '-c', String(count), address])).stdout,
-      false,
+  /** Pings every 10 ms over each flow, from when it has answered once: its first packets may wait for neighbours. */
+  async startPings(flows: readonly { readonly from: string; readonly to: string }[]): Promise<void> {
+    const first = flows.map(
+      ({ from, to }, i) => `nsenter --net=/run/netns/${from} ping -n -q -i 0.2 -w 20 -c 1 ${to} >/dev/null & p${i}=$!`,
     );
+    const answered = flows.map(
+      ({ from, to }, i) => `wait $p${i} || { echo "no answer: ${from} to ${to}" >&2; exit 1; }`,
+    );
+    const all = flows.map(({ from, to }, i) => this.#background(from, `ping-${i}`, ['ping', '-n', '-i', '0.01', to]));
+    await this.#script([...first, ...answered, ...all].join('\n'));
   }
 
-  /** Starts a ping every 10 ms under a name; `stopPing` ends it. */
-  async startPing(name: string, netns: string, address: string): Promise<void> {
-    await this.#script(this.#background(netns, name, ['ping', '-n', '-i', '0.01', address]));
-  }
-
-  async stopPing(name: string): Promise<PingResult> {
-    await this.#end(name);
-    return readPing(new TextDecoder().decode(await this.machine.read(`/run/lab/${name}.out`)), true);
+  /** Ends what startPings started; one result per flow. */
+  async stopPings(count: number): Promise<readonly PingResult[]> {
+    const files = Array.from({ length: count }, (_, i) => `/run/lab/ping-${i}`);
+    const script = `pids=$(cat ${files.map((f) => `${f}.pid`).join(' ')}); kill -INT $pids 2>/dev/null || true
+for pid in $pids; do while kill -0 $pid 2>/dev/null; do sleep 0.05; done; done
+for f in ${files.join(' ')}; do gzip -c $f.out | base64 -w 0; echo; done`;
+    const lines = (await this.#script(script)).split('\n');
+    return files.map((_, i) => readPing(gunzipSync(Buffer.from(lines[i]!, 'base64')).toString(), true));
   }
 
   #capture(name: string, netns: string, device: string, filter: string): string {
@@ -223,37 +238,34 @@ while kill -0 $pid 2>/dev/null; do sleep 0.05; done`;
     return this.#background(netns, name, filter ? [...argv, filter] : argv);
   }
 
-  #capturing(name: string): Promise<true> {
-    return until(`the capture ${name}`, 30_000, async (): Promise<true> => {
-      const said = new TextDecoder().decode(await this.machine.read(`/run/lab/${name}.err`));
-      if (said.includes('listening on')) return true;
-      throw new Error(said);
-    });
-  }
-
-  /** Starts writing the frames of a device to a file; resolves when the capture runs. */
-  async startCapture(name: string, netns: string, device: string, filter = ''): Promise<void> {
-    await this.#script(this.#capture(name, netns, device, filter));
-    await this.#capturing(name);
-  }
-
   /** What a capture holds so far. */
   capture(name: string): Promise<Uint8Array> {
     return this.machine.read(`/run/lab/${name}.pcap`);
   }
 
-  /** Sends raw frames from a device, as a tenant or a stranger with root rights would. */
-  async inject(netns: string, device: string, frames: readonly Uint8Array[]): Promise<void> {
-    await this.machine.write('/run/lab/inject.pcap', encodePcap(frames));
-    const done = await this.in(netns, [
-      'tcpreplay',
-      '--intf1',
-      device,
-      '--topspeed',
-      '--quiet',
-      '/run/lab/inject.pcap',
-    ]);
-    if (done.code !== 0) throw new Error(`sending frames from ${netns}: ${done.stderr}`);
+  /** What several captures hold so far, in one visit. */
+  async captures(names: readonly string[]): Promise<readonly Uint8Array[]> {
+    const lines = (await this.#script(names.map((n) => `base64 -w 0 /run/lab/${n}.pcap; echo`).join('\n'))).split('\n');
+    return names.map((_, i) => Buffer.from(lines[i]!, 'base64'));
+  }
+
+  /** Sends raw frames from devices, in this order, as a tenant or a stranger with root rights would. */
+  async inject(
+    sent: readonly { readonly from: string; readonly device: string; readonly frames: readonly Uint8Array[] }[],
+  ): Promise<void> {
+    // Neighbours in the list that leave from the same device leave together: each start of tcpreplay costs.
+    const groups: { from: string; device: string; frames: Uint8Array[] }[] = [];
+    for (const { from, device, frames } of sent) {
+      const last = groups.at(-1);
+      if (last?.from === from && last.device === device) last.frames.push(...frames);
+      else groups.push({ from, device, frames: [...frames] });
+    }
+    const lines = groups.map(({ from, device, frames }) => {
+      const file = Buffer.from(encodePcap(frames)).toString('base64');
+      return `echo ${file} | base64 -d >/run/lab/inject.pcap
+nsenter --net=/run/netns/${from} tcpreplay --intf1 ${device} --topspeed --quiet /run/lab/inject.pcap >/dev/null`;
+    });
+    await this.#script(lines.join('\n'));
   }
 
   /** MAC of a neighbour, by ARP alone: on the provider wire nothing else may be asked. */
