@@ -72,7 +72,13 @@ type AllCounters = ReadonlyMap<Counting, Counters>;
 export async function counters(scene: Scene, where: readonly Counting[]): Promise<AllCounters> {
   const readings = where.map(async (place): Promise<[Counting, Counters]> => {
     const rows = place === GATEWAY.name ? (await scene.gateway.read('drops')).drops : await scene.world.drops(place);
-    return [place, new Map(rows.map((r) => [`${r.RoutingDomain || '-'} ${r.Reason}`, r.Packets]))];
+    const counts = new Map<string, number>();
+    // A reason has a row for each direction.
+    for (const r of rows) {
+      const key = `${r.RoutingDomain || '-'} ${r.Reason}`;
+      counts.set(key, (counts.get(key) ?? 0) + r.Packets);
+    }
+    return [place, counts];
   });
   return new Map(await Promise.all(readings));
 }
