@@ -66,7 +66,10 @@ async function play(options: PlayOptions): Promise<number> {
     process.stdout.write(`${options.output === 'json' ? asJson(judged) : totals(judged)}\n`);
     if (options.once) return judged.length > 0 && judged.every((j) => j.verdict.held) ? 0 : 1;
     process.stderr.write(HINTS);
+    // Waiting for a signal alone does not keep a Node process alive.
+    const awake = setInterval(() => undefined, 2 ** 30);
     await ended;
+    clearInterval(awake);
     return 0;
   } finally {
     if (options.keep) progress('the machines stay up: ./bin/lab stop ends them');
