@@ -1,9 +1,9 @@
 /** Point 5: the gateway process dies, packets do not. */
 import { type Appliance, GATEWAY_UNIT, routesOf, stateOf } from '../appliance.ts';
-import { CONTOSO, serverOf, TENANTS, type Tenant, WOODGROVE } from '../fabrikam.ts';
+import { CONTOSO, serverOf, TENANTS, type Tenant } from '../fabrikam.ts';
 import { must, until } from '../machine.ts';
 import { type Check, type Finding, type Scene, verdict } from './check.ts';
-import { FLOWS, flowsOf, underTraffic } from './traffic.ts';
+import { FLOWS, underTraffic, WOODGROVE_FLOW } from './traffic.ts';
 
 const IDENTITY = `ip -o link | cut -d: -f1,2
 for n in $(ip netns list | cut -d' ' -f1 | sort); do echo $n; ip -n $n -o link | cut -d: -f1,2; done
@@ -65,7 +65,7 @@ export const crashChecks: readonly Check[] = [
     run: async (scene) => {
       const { gateway, world } = scene;
       try {
-        const { result, findings } = await underTraffic(world, flowsOf(WOODGROVE), async () => {
+        const { result, findings } = await underTraffic(world, [WOODGROVE_FLOW], async () => {
           const former = await gateway.kill(true);
           await world.hangUp(SITE);
           const meanwhile = await must(gateway.machine, [

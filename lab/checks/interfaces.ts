@@ -3,7 +3,7 @@ import { routesOf, stateOf, statusOf } from '../appliance.ts';
 import { CONTOSO, GATEWAY, serverOf, TENANTS, WOODGROVE } from '../fabrikam.ts';
 import { until } from '../machine.ts';
 import { type Check, type Finding, verdict } from './check.ts';
-import { flowsOf, underTraffic } from './traffic.ts';
+import { underTraffic, WOODGROVE_FLOW } from './traffic.ts';
 
 const SITE = CONTOSO.sites[0]!;
 
@@ -90,7 +90,7 @@ export const tunnelChecks: readonly Check[] = [
       const former = (await gateway.read('routes')).routes;
       const before = routesOf(former, CONTOSO.name);
       const other = routesOf(former, WOODGROVE.name);
-      const { result, findings } = await underTraffic(world, flowsOf(WOODGROVE), async () => {
+      const { result, findings } = await underTraffic(world, [WOODGROVE_FLOW], async () => {
         await world.hangUp(SITE);
         const seen = await until('IfCe1 to be Disconnected and without routes', 40_000, async () => {
           const now = await gateway.read('s2s', 'routes', 'interfaces');
