@@ -5,6 +5,7 @@
  */
 import type { Address, Mac } from '../lib/address.ts';
 import type { Prefix } from '../lib/prefix.ts';
+import type { NetNat } from './nat.ts';
 
 /** `{11111111-2222-3333-4444-000000000001}`, lower case, with braces. */
 export type RoutingDomainId = string & { readonly __rdid: true };
@@ -139,4 +140,5 @@ export interface GatewayConfig {
   readonly providerAddresses: readonly ProviderAddress[];
   readonly providerRoutes: readonly ProviderRoute[];
   readonly compartments: readonly Compartment[];
+  readonly netNats?: readonly NetNat[]; // none when absent
 }

@@ -6,6 +6,7 @@ import type { GatewayConfig } from '../compartments/compartment.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { defaultCompartment } from './check/addresses.ts';
 import { compartmentNames, sharedNames } from './check/names.ts';
+import { natProblems } from './check/nat.ts';
 import { overlayPolicy } from './check/policy.ts';
 import { compartmentRoutes } from './check/routes.ts';
 import { tunnelProblems } from './check/s2s.ts';
@@ -15,6 +16,7 @@ import type { ConfigError } from './error.ts';
 import { readText } from './read.ts';
 import { places } from './report.ts';
 import { compartments, defaultCompartmentOf, type Origins } from './resolve.ts';
+import { netNatsOf } from './resolve-nat.ts';
 import { type GatewayFile, gatewayFile } from './schema/roots.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -39,10 +41,11 @@ export function loadGateway(
     ...defaultCompartment(doc, lineOf),
     ...compartmentRoutes(doc, lineOf),
     ...tunnelProblems(doc, lineOf),
+    ...natProblems(doc, lineOf),
     ...secrets.problems,
     ...overlayPolicy(domains, origins),
   ]);
   if (found.length) return err(found);
   const whole = doc as GatewayFile;
-  return ok({ gateway: whole.Gateway, ...defaultCompartmentOf(whole), compartments: domains });
+  return ok({ gateway: whole.Gateway, ...defaultCompartmentOf(whole), compartments: domains, ...netNatsOf(whole) });
 }

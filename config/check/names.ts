@@ -47,7 +47,7 @@ export function sharedNames(doc: Either, lineOf: LineOf): readonly Problem[] {
   ];
 }
 
-function unknown(path: Path, what: string, name: string, known: readonly string[]): Problem {
+export function unknownReference(path: Path, what: string, name: string, known: readonly string[]): Problem {
   const meant = nearest(name, known);
   return {
     code: 'UNKNOWN_REFERENCE',
@@ -72,7 +72,7 @@ function providerReferences(doc: Either): readonly Problem[] {
     if (r.InterfaceAlias === undefined) return [];
     const path = [...p, 'InterfaceAlias'];
     const adapter = adapters.find((a) => a.InterfaceAlias === r.InterfaceAlias);
-    if (!adapter) return [unknown(path, 'NetAdapter', r.InterfaceAlias, known)];
+    if (!adapter) return [unknownReference(path, 'NetAdapter', r.InterfaceAlias, known)];
     if (adapter.Role === undefined || adapter.Role === 'Provider') return [];
     return [
       {
@@ -102,7 +102,7 @@ export function compartmentNames(doc: Partly<GatewayFile>, lineOf: LineOf): read
     const lost = items(d.NetRoute, [...path, 'NetRoute']).flatMap(([r, p]) =>
       r.InterfaceAlias === undefined || known.includes(r.InterfaceAlias)
         ? []
-        : [unknown([...p, 'InterfaceAlias'], 'interface', r.InterfaceAlias, known)],
+        : [unknownReference([...p, 'InterfaceAlias'], 'interface', r.InterfaceAlias, known)],
     );
     return [...duplicates('an interface', uses, lineOf, RENAME), ...lost];
   });

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { adapterSections } from './adapter.ts';
 import { field, section } from './field.ts';
+import { netNat } from './nat.ts';
 import { hostRoutingDomain, routingDomain } from './routing-domain.ts';
 import { objectName, oneOf } from './values.ts';
 
@@ -19,13 +20,14 @@ export const gatewayFile = section(
   {
     title: 'The file of a gateway',
     description: 'Read by `hnvgw`; every key stands at the left margin.',
-    notServed: ['NetNat', 'RemoteAccess', 'VpnAuthProtocol', 'VpnServerConfiguration'],
+    notServed: ['NetNatGlobal', 'RemoteAccess', 'VpnAuthProtocol', 'VpnServerConfiguration'],
   },
   {
     Gateway: field({ description: 'Name of the gateway.' }, objectName()),
     ...encapsulation,
     ...adapterSections,
     RoutingDomain: field({ description: 'The tenants.' }, z.array(routingDomain).default([])),
+    NetNat: field({ description: 'NAT and load balancing.' }, z.array(netNat).default([])),
   },
 );
 

@@ -39,6 +39,9 @@ export const boolean = () =>
     return lower === 'true' || lower === 'false' ? { value: lower === 'true' } : { cure: 'write true or false' };
   });
 
+/** A TCP or UDP port. */
+export const port = () => integer(1, 65535);
+
 const RESERVED = /^(lo|all|default|c\d+|p\d+-\d+)$/;
 const KERNEL_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/;
 
@@ -109,6 +112,23 @@ export const address = ({ any = false }: AddressForm = {}) =>
       : { cure: text.includes('/') ? 'write the address alone, without a length' : 'write an address, not a name' };
   });
 
+/** NAT carries IPv4 only. */
+export const ipv4Address = () =>
+  scalar<Address>({ expected: 'an IPv4 unicast address' }, (text) => {
+    const value = parseAddress(text);
+    return value && familyOf(value) === 4 && isUnicast(value)
+      ? { value }
+      : { cure: text.includes('/') ? 'write the address alone, without a length' : 'write an IPv4 address' };
+  });
+
+export const ipv4Prefix = () =>
+  scalar<Prefix>({ expected: 'an IPv4 prefix' }, (text) => {
+    const value = plainPrefix(text);
+    return value && prefixFamily(value) === 4
+      ? { value }
+      : { cure: 'write address/length, for instance 131.107.10.0/24' };
+  });
+
 export const prefix = () =>
   scalar<Prefix>({ expected: 'an IPv4 or IPv6 prefix' }, (text) => {
     const value = plainPrefix(text);
@@ -149,4 +169,12 @@ export const secretText = () => scalar<string>({ expected: 'text of one line' },
 export const fileName = () =>
   scalar<string>({ expected: 'a file name' }, (text) =>
     text !== '' && !text.includes('\0') ? { value: text } : { cure: 'write the path of the file' },
+  );
+
+/** Origin-form of RFC 9112 §3.2.1, visible ASCII only: it is put into a request as it is. */
+export const requestPath = () =>
+  scalar<string>({ expected: 'the path of a request' }, (text) =>
+    /^\/[!-~]{0,255}$/.test(text)
+      ? { value: text }
+      : { cure: 'begin it with /, without spaces, at most 256 characters' },
   );

@@ -4,6 +4,7 @@ import { CONFIG_REASONS, type ConfigError, formatConfigError } from '../../confi
 import { err, ok } from '../../lib/result.ts';
 import { CHECKS } from './cases/checks.ts';
 import { HOSTS } from './cases/hosts.ts';
+import { NAT } from './cases/nat.ts';
 import { SYNTAX } from './cases/syntax.ts';
 import { VALUES } from './cases/values.ts';
 import {
@@ -49,6 +50,7 @@ describe('errors of configuration files', () => {
   });
   describe('values', () => each(VALUES, (text) => errorsIn(text).map(formatConfigError)));
   describe('checks', () => each(CHECKS, (text) => errorsIn(text).map(formatConfigError)));
+  describe('NAT', () => each(NAT, (text) => errorsIn(text).map(formatConfigError)));
   describe('host', () => each(HOSTS, (text) => shown(host(text))));
 
   describe('secrets from files', () => {
@@ -98,7 +100,7 @@ describe('errors of configuration files', () => {
 
   it('what a message quotes stands at its position', () => {
     let quoted = 0;
-    for (const { text } of [...VALUES, ...CHECKS])
+    for (const { text } of [...VALUES, ...CHECKS, ...NAT])
       for (const { code, line, column, problem } of errorsIn(text)) {
         const word = /^(?:the key |there is no \w+ )?"([^"]+)" is/.exec(problem)?.[1];
         if (!word || code === 'MISSING_KEY') continue;

@@ -9,7 +9,7 @@ describe('example files', () => {
     const loaded = gateway(FABRIKAM);
     assert.deepEqual(shown(loaded), []);
     assert.ok(loaded.ok);
-    const { compartments, ...rest } = loaded.value;
+    const { compartments, netNats, ...rest } = loaded.value;
     assert.deepEqual(rest, {
       gateway: 'GW-VM',
       encapsulation: 'NVGRE',
@@ -26,6 +26,36 @@ describe('example files', () => {
       providerAddresses: [{ interfaceAlias: 'NIC1', providerAddress: '192.168.4.33', prefixLength: 24 }],
       providerRoutes: [],
     });
+    assert.deepEqual(netNats, [
+      {
+        name: 'AllTenants',
+        externalIpInterfaceAddressPrefix: '131.107.10.0/24',
+        icmpQueryTimeout: 30,
+        tcpEstablishedConnectionTimeout: 1800,
+        tcpTransientConnectionTimeout: 120,
+        udpIdleSessionTimeout: 120,
+        tcpFilteringBehavior: 'EndpointIndependentFiltering',
+        udpFilteringBehavior: 'EndpointIndependentFiltering',
+        udpInboundRefresh: false,
+        portBlockSize: 512,
+        portQuarantineSeconds: 120,
+        externalAddresses: [{ ipAddress: '131.107.10.10', portStart: 9000, portEnd: 49151, routingDomainIds: [] }],
+        staticMappings: [
+          {
+            routingDomainId: '{11111111-2222-3333-4444-000000000001}',
+            protocol: 'TCP',
+            externalIpAddress: '131.107.10.10',
+            externalPort: 8080,
+            internalIpAddress: '10.0.0.10',
+            internalPort: 80,
+          },
+        ],
+        oneToOneMappings: [],
+        policy: [],
+        quotas: [],
+        loadBalancingRules: [],
+      },
+    ]);
     const [contoso, woodgrove] = compartments;
     assert.deepEqual(contoso?.internalInterfaces, [
       { name: 'IfCi1', vsid: 5002, addresses: [{ address: '10.0.254.2', prefixLength: 24 }], mac: '02:48:4e:00:13:8a' },

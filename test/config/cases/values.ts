@@ -190,8 +190,8 @@ export const VALUES: readonly Case[] = [
   },
   {
     what: 'a key that this version does not serve',
-    text: f('Gateway: GW-VM\n', 'Gateway: GW-VM\nNetNat: []\n'),
-    errors: ['4:1: NetNat: "NetNat" is not served by this version: remove the key'],
+    text: f('Gateway: GW-VM\n', 'Gateway: GW-VM\nNetNatGlobal: {}\n'),
+    errors: ['4:1: NetNatGlobal: "NetNatGlobal" is not served by this version: remove the key'],
   },
   {
     what: 'a value that this version does not serve',
