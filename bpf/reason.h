@@ -48,3 +48,31 @@
 #define HNV_BAD_VXLAN 22
 /* A provider address of the VM network uses an encapsulation that this machine is not told to take. */
 #define HNV_ENCAPSULATION 23
+/* No port is free for a new mapping: the pool is used up, or the tenant has all the blocks that it may have. */
+#define HNV_NAT_PORTS 24
+/* An inside address has all the external ports that it may have. */
+#define HNV_NAT_HOST_PORTS 25
+/* The tenant, or one of its inside addresses, has all the sessions that it may have. */
+#define HNV_NAT_SESSIONS 26
+/* The tenant, or one of its inside addresses, opens more sessions a second than it may. */
+#define HNV_NAT_RATE 27
+/* A table of the NAT is full. */
+#define HNV_NAT_TABLE 28
+/* No rule of the NAT policy lets the destination be translated. */
+#define HNV_NAT_POLICY 29
+/* Only TCP, UDP and ICMP can be translated with ports; another protocol needs a one-to-one mapping. */
+#define HNV_NAT_PROTOCOL 30
+/* IPv6 reached the NAT, which translates IPv4 only. */
+#define HNV_NAT_IPV6 31
+/* A TCP segment or an ICMP message belongs to no session and cannot open one. */
+#define HNV_NAT_NO_SESSION 32
+/* A packet from outside is for a port of a tenant that has no mapping there. */
+#define HNV_NAT_NO_MAPPING 33
+/* A packet from outside is for a mapping that this sender may not use (RFC 4787 §5). */
+#define HNV_NAT_FILTERED 34
+/* An ICMP error is about no session of the NAT, or quotes too little to tell. */
+#define HNV_NAT_ERROR 35
+/* A fragment whose first one has not been seen, or that cannot be put together. */
+#define HNV_NAT_FRAGMENT 36
+/* The virtual IP address has no DIP that can take the connection. */
+#define HNV_NAT_NO_DIP 37

@@ -139,7 +139,7 @@ describe('overlay.bpf.c', function () {
   ];
 
   it('drops with every reason, each counted for its tenant', () => {
-    // Only when the kernel has no memory, and with VXLAN.
+    // Only when the kernel has no memory, and with VXLAN; those of the NAT are its own.
     const seen = new Set(['ADJUST_FAILED', 'BAD_VXLAN', 'ENCAPSULATION']);
     const stray = path.run('port', STRAY, frame());
     assert.deepEqual(stray.drop, { reason: 'UNKNOWN_PORT', slot: 0 });
@@ -151,7 +151,7 @@ describe('overlay.bpf.c', function () {
       seen.add(reason);
     }
     assert.deepEqual(
-      PACKET_REASONS.filter((r) => !seen.has(r.name)).map((r) => r.name),
+      PACKET_REASONS.filter((r) => !seen.has(r.name) && !r.name.startsWith('NAT_')).map((r) => r.name),
       [],
     );
   });
