@@ -1,14 +1,14 @@
 /** NetNat: whom each instance is for, and whether its addresses are where they must be (R-NAT-1, R-NAT-4). */
 import type { Address } from '../../lib/address.ts';
 import { contains } from '../../lib/prefix.ts';
-import type { Problem } from '../error.ts';
+import type { Path, Problem } from '../error.ts';
 import type { Partly } from '../read.ts';
-import { MAX_POLICY_RULES } from '../schema/nat.ts';
+import { MAX_POLICY_ADDRESSES, MAX_POLICY_CHOICES, MAX_POLICY_RULES } from '../schema/nat.ts';
 import type { GatewayFile } from '../schema/roots.ts';
 import { ownAddresses } from './addresses.ts';
 import { unknownReference } from './names.ts';
 import { externalClaims } from './nat-claims.ts';
-import { type Instance, instances, type Tenants, tenantOf, tenantsOf } from './nat-tenants.ts';
+import { type Instance, instances, type NetNatYaml, type Tenants, tenantOf, tenantsOf } from './nat-tenants.ts';
 import { duplicates, items, type LineOf } from './uses.ts';
 
 export function natProblems(doc: Partly<GatewayFile>, lineOf: LineOf): readonly Problem[] {
@@ -84,69 +84,106 @@ const tenantProblems = (all: readonly Instance[], tenants: Tenants): readonly Pr
     ];
   });
 
-function policy({ nat, path }: Instance, tenants: Tenants): readonly Problem[] {
-  const rules = items(nat.NetNatPolicy, [...path, 'NetNatPolicy']);
+type Rule = NonNullable<NonNullable<NetNatYaml['NetNatPolicy']>[number]>;
+
+/** Addresses that a rule chooses from exist, and the tenants that it is for may use them. */
+function ruleAddresses({ nat }: Instance, r: Rule, at: Path): readonly Problem[] {
   const own = items(nat.NetNatExternalAddress, []).map(([a]) => a);
-  const shared = rules.filter(([r]) => r.RoutingDomain === undefined).length;
-  const most = Math.max(0, ...tenants.names.map((name) => rules.filter(([r]) => r.RoutingDomain === name).length));
-  const problems: Problem[] = rules.flatMap(([r, at]) =>
-    items(r.ExternalIPAddress, [...at, 'ExternalIPAddress']).flatMap(([address, where]): readonly Problem[] => {
-      if (r.Action !== undefined && r.Action !== 'Translate')
-        return [
-          {
-            code: 'CONFLICT',
-            path: where,
-            problem: `a rule with the action ${r.Action} chooses no address`,
-            cure: 'remove ExternalIPAddress, or write Action: Translate',
-          },
-        ];
-      const ranges = own.filter((a) => a.IPAddress === address);
-      if (!ranges.length)
-        return [
-          unknownReference(
-            where,
-            'NetNatExternalAddress',
-            address,
-            own.flatMap((a) => a.IPAddress ?? []),
-          ),
-        ];
-      const usable = ranges.some((a) => !a.RoutingDomain || a.RoutingDomain.includes(r.RoutingDomain));
-      if (usable || r.RoutingDomain === undefined) return [];
+  return items(r.ExternalIPAddress, [...at, 'ExternalIPAddress']).flatMap(([address, path]): readonly Problem[] => {
+    if (r.Action !== undefined && r.Action !== 'Translate')
       return [
         {
           code: 'CONFLICT',
-          path: where,
-          problem: `${address} is not for ${r.RoutingDomain}`,
-          cure: `add ${r.RoutingDomain} to the RoutingDomain of the NetNatExternalAddress`,
+          path,
+          problem: `a rule with the action ${r.Action} chooses no address`,
+          cure: 'remove ExternalIPAddress, or write Action: Translate',
         },
       ];
-    }),
-  );
-  if (shared + most > MAX_POLICY_RULES)
-    problems.push({
-      code: 'TOO_LARGE',
-      path: [...path, 'NetNatPolicy'],
-      problem: `${shared + most} rules for one tenant are more than ${MAX_POLICY_RULES}`,
-      cure: 'put prefixes together',
-    });
-  return problems;
+    const ranges = own.filter((a) => a.IPAddress === address);
+    if (!ranges.length) {
+      const known = own.flatMap((a) => a.IPAddress ?? []);
+      return [unknownReference(path, 'NetNatExternalAddress', address, known)];
+    }
+    const usable = ranges.some((a) => !a.RoutingDomain || a.RoutingDomain.includes(r.RoutingDomain));
+    if (usable || r.RoutingDomain === undefined) return [];
+    return [
+      {
+        code: 'CONFLICT',
+        path,
+        problem: `${address} is not for ${r.RoutingDomain}`,
+        cure: `add ${r.RoutingDomain} to the RoutingDomain of the NetNatExternalAddress`,
+      },
+    ];
+  });
 }
 
-const quotas = ({ nat, path }: Instance, tenants: Tenants, lineOf: LineOf): readonly Problem[] =>
-  duplicates(
-    'the NetNatQuota of',
-    items(nat.NetNatQuota, [...path, 'NetNatQuota']).map(([q, at]) => ({
-      key:
-        q.RoutingDomain === undefined
-          ? 'RoutingDomain' in q
-            ? undefined
-            : 'every tenant'
-          : tenants.idOf(q.RoutingDomain) && q.RoutingDomain,
-      path: q.RoutingDomain === undefined ? at : [...at, 'RoutingDomain'],
-    })),
-    lineOf,
-    'keep one of the two',
-  );
+/** What the data plane has room for. */
+function policyLimits({ path }: Instance, rules: readonly (readonly [Rule, Path])[], names: readonly string[]) {
+  const of = (name: string) => rules.filter(([r]) => r.RoutingDomain === undefined || r.RoutingDomain === name);
+  const choices = (name: string) =>
+    new Set(of(name).flatMap(([r]) => (r.ExternalIPAddress?.length ? r.ExternalIPAddress.toSorted().join(' ') : [])));
+  const tooLarge = (at: Path, problem: string, cure: string): Problem => ({
+    code: 'TOO_LARGE',
+    path: at,
+    problem,
+    cure,
+  });
+  const most = Math.max(0, ...names.map((name) => of(name).length));
+  const different = Math.max(0, ...names.map((name) => choices(name).size));
+  const all = [...path, 'NetNatPolicy'];
+  return [
+    ...rules.flatMap(([r, at]) =>
+      (r.ExternalIPAddress?.length ?? 0) > MAX_POLICY_ADDRESSES
+        ? [
+            tooLarge(
+              [...at, 'ExternalIPAddress'],
+              `${r.ExternalIPAddress?.length} addresses are more than ${MAX_POLICY_ADDRESSES}`,
+              'choose from fewer',
+            ),
+          ]
+        : [],
+    ),
+    ...(most > MAX_POLICY_RULES
+      ? [tooLarge(all, `${most} rules for one tenant are more than ${MAX_POLICY_RULES}`, 'put prefixes together')]
+      : []),
+    ...(different > MAX_POLICY_CHOICES
+      ? [
+          tooLarge(
+            all,
+            `${different} different choices of addresses for one tenant are more than ${MAX_POLICY_CHOICES}`,
+            'let more rules choose from the same addresses',
+          ),
+        ]
+      : []),
+  ];
+}
+
+function policy(i: Instance, tenants: Tenants): readonly Problem[] {
+  const rules = items(i.nat.NetNatPolicy, [...i.path, 'NetNatPolicy']);
+  return [
+    ...rules.flatMap(([r, at]) => [
+      ...tenants.problems(r, at),
+      ...(r.RoutingDomain === undefined || tenants.problems(r, at).length ? [] : tenants.outside(i, r, at)),
+      ...ruleAddresses(i, r, at),
+    ]),
+    ...policyLimits(i, rules, tenants.names),
+  ];
+}
+
+function quotas(i: Instance, tenants: Tenants, lineOf: LineOf): readonly Problem[] {
+  const limits = items(i.nat.NetNatQuota, [...i.path, 'NetNatQuota']);
+  const uses = limits.map(([q, at]) => {
+    if (q.RoutingDomain === undefined) return { key: 'RoutingDomain' in q ? undefined : 'every tenant', path: at };
+    return { key: tenants.idOf(q.RoutingDomain) && q.RoutingDomain, path: [...at, 'RoutingDomain'] };
+  });
+  return [
+    ...limits.flatMap(([q, at]) => {
+      const found = tenants.problems(q, at);
+      return q.RoutingDomain === undefined || found.length ? found : tenants.outside(i, q, at);
+    }),
+    ...duplicates('the NetNatQuota of', uses, lineOf, 'keep one of the two'),
+  ];
+}
 
 /** Inside addresses are hosts of the tenant, not this gateway, and each host has one address of its own at most. */
 function inside(

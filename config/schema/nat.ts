@@ -14,8 +14,11 @@ import {
   routingDomainId,
 } from './values.ts';
 
-/** Most rules of NetNatPolicy that apply to one tenant: the data plane looks through them in order. */
-export const MAX_POLICY_RULES = 16;
+/** Most rules of NetNatPolicy that apply to one tenant: the data plane looks through them in order, and then through two of its own. */
+export const MAX_POLICY_RULES = 14;
+/** Most external addresses that one rule chooses from, and most different choices of one tenant's rules. */
+export const MAX_POLICY_ADDRESSES = 8;
+export const MAX_POLICY_CHOICES = 7;
 
 /** A tenant by its name or, as the cmdlets do, by its id. */
 const tenant = (description: string) => ({
@@ -92,13 +95,13 @@ export const netNatPolicy = section(
     Action: field(
       {
         description:
-          '`Translate`: to an external address and port. `OneToOne`: by the one-to-one mapping of the host; a host that has none is not let out. `Drop`: not let out.',
+          '`Translate`: to an external address and port. `OneToOne`: by the one-to-one mapping of the host; a host that has none goes on to the next rule. `Drop`: not let out.',
       },
       oneOf(['Translate', 'OneToOne', 'Drop']).default('Translate'),
     ),
     ExternalIPAddress: field(
       {
-        description: 'For `Translate`: the external addresses to choose from, one or a list.',
+        description: `For \`Translate\`: the external addresses to choose from, at most ${MAX_POLICY_ADDRESSES}.`,
         otherwise: 'all of the tenant',
       },
       z.array(ipv4Address()).optional(),
@@ -123,9 +126,9 @@ export const netNatQuota = section(
       {
         description: 'Port blocks of the tenant at one time.',
         otherwise:
-          'the blocks that it may use, divided by the tenants that may use them: no tenant can take the share of another',
+          'its share of the blocks that it may use, at most 128: no tenant can take what is the share of another',
       },
-      limit(),
+      integer(1, 128).optional(),
     ),
     Sessions: field(
       { description: 'Sessions of the tenant.', otherwise: 'the session table divided by the tenants' },
@@ -189,7 +192,7 @@ export const netNat = section(
     ),
     PortBlockSize: field(
       { description: 'Ports that a tenant is given at a time.', unit: 'ports' },
-      integerOf([64, 128, 256, 512, 1024, 2048, 4096]).default(512),
+      integerOf([64, 128, 256, 512, 1024]).default(512),
     ),
     PortQuarantineSeconds: field(
       { description: 'For how long a port that was used is given to nobody.', unit: 's' },

@@ -199,7 +199,22 @@ export const NAT: readonly Case[] = [
       ...Array.from({ length: 9 }, (_, i) => `      - { DestinationPrefix: 65.${i}.0.0/16 }`),
       ...Array.from({ length: 8 }, (_, i) => `      - { RoutingDomain: Contoso, DestinationPrefix: 66.${i}.0.0/16 }`),
     ),
-    errors: ['70:7: NetNat[AllTenants].NetNatPolicy: 17 rules for one tenant are more than 16: put prefixes together'],
+    errors: ['70:7: NetNat[AllTenants].NetNatPolicy: 17 rules for one tenant are more than 14: put prefixes together'],
+  },
+  {
+    what: 'rules that choose from too many addresses, or in too many ways',
+    text: external(...Array.from({ length: 9 }, (_, i) => `IPAddress: 131.107.10.${100 + i}`)).concat(
+      '    NetNatPolicy:\n',
+      ...Array.from(
+        { length: 8 },
+        (_, i) => `      - { DestinationPrefix: 65.${i}.0.0/16, ExternalIPAddress: 131.107.10.${100 + i} }\n`,
+      ),
+      `      - { DestinationPrefix: 66.0.0.0/8, ExternalIPAddress: [${Array.from({ length: 9 }, (_, i) => `131.107.10.${100 + i}`).join(', ')}] }\n`,
+    ),
+    errors: [
+      '79:7: NetNat[AllTenants].NetNatPolicy: 9 different choices of addresses for one tenant are more than 7: let more rules choose from the same addresses',
+      '87:61: NetNat[AllTenants].NetNatPolicy[8].ExternalIPAddress: 9 addresses are more than 8: choose from fewer',
+    ],
   },
   {
     what: 'limits twice for a tenant',
@@ -207,13 +222,15 @@ export const NAT: readonly Case[] = [
       '    NetNatQuota:',
       '      - { Sessions: 1000 }',
       '      - { RoutingDomain: Contoso, Sessions: 1000 }',
-      '      - { RoutingDomain: Contoso, PortBlocks: 0 }',
+      '      - { RoutingDomain: Contoso, PortBlocks: 129 }',
+      '      - { RoutingDomain: Nobody }',
       '      - { PortBlocks: 2 }',
     ),
     errors: [
       '72:26: NetNat[AllTenants].NetNatQuota[2].RoutingDomain: the NetNatQuota of Contoso is already there in line 71: keep one of the two',
-      '72:47: NetNat[AllTenants].NetNatQuota[2].PortBlocks: "0" is not a whole number from 1 to 4294967295: choose a number of this range',
-      '73:9: NetNat[AllTenants].NetNatQuota[3]: the NetNatQuota of every tenant is already there in line 70: keep one of the two',
+      '72:47: NetNat[AllTenants].NetNatQuota[2].PortBlocks: "129" is not a whole number from 1 to 128: choose a number of this range',
+      '73:26: NetNat[AllTenants].NetNatQuota[3].RoutingDomain: there is no RoutingDomain "Nobody": there is Contoso, Woodgrove',
+      '74:9: NetNat[AllTenants].NetNatQuota[4]: the NetNatQuota of every tenant is already there in line 70: keep one of the two',
     ],
   },
   {
