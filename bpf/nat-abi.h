@@ -33,8 +33,8 @@
 
 /* settings[0], of the control plane */
 struct hnv_nat_settings {
-	__u32 seed;	  /* of the choice of ports */
-	__u32 reassembly; /* ifindex of the veth to the reassembly namespace; 0 = fragments from outside are dropped */
+	__u32 seed;    /* of the choice of ports */
+	__u32 waiting; /* ifindex of natw0, where fragments wait for their first one; 0 = those are dropped */
 };
 
 /* clock[0]: __u64 ns that stand still; 0 = the kernel's monotonic clock. Only tests set it. */
@@ -308,12 +308,16 @@ struct hnv_nat_fragment_key {
 	__u8 zero;
 };
 
+#define HNV_NAT_OWN 128 /* the gateway's own: it goes to the stack as it is */
+
 struct hnv_nat_fragment {
 	__be32 source;
 	__be32 destination;
 	__u32 seen;
 	__u16 egress;
-	__u16 flags;
+	__be16 id; /* what the identification becomes (RFC 6864) */
+	__u8 flags; /* HNV_NAT_TO_INSIDE, HNV_NAT_OWN */
+	__u8 zero[3];
 };
 
 /* nat_events: ring buffer of struct hnv_nat_event */

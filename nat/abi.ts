@@ -41,8 +41,14 @@ export const NAT_STATE_MAPS = [
 ] as const;
 export const NAT_PINNED_MAPS = [...NAT_ENTRY_MAPS, ...NAT_STATE_MAPS] as const;
 
-/** tc ingress of n<slot>, tc ingress of the external NICs and of the reassembly veth, and the two of SEC("syscall"). */
-export const NAT_PROGRAMS = { out: 'nat_out', in: 'nat_in', sweep: 'nat_sweep', purge: 'nat_purge' } as const;
+/** tc ingress of n<slot>, of the external NICs, of natw1 (where waiting fragments come back), and the two of SEC("syscall"). */
+export const NAT_PROGRAMS = {
+  out: 'nat_out',
+  in: 'nat_in',
+  wait: 'nat_wait',
+  sweep: 'nat_sweep',
+  purge: 'nat_purge',
+} as const;
 
 export const TENANTS = 8192;
 export const POOLS = 1024;
@@ -75,6 +81,9 @@ export const ANY_POOL = 0xffffffff;
 /** Order of the bitmaps in a block. */
 export const PROTOCOLS = ['TCP', 'UDP', 'ICMP'] as const;
 
+/** IP protocol numbers (IANA). */
+export const PROTOCOL_NUMBER = { ICMP: 1, TCP: 6, UDP: 17 } as const;
+
 /** MAC of a compartment's `nat0`: the data plane knows the tenant by it. */
 export const natMac = (slot: Slot): Mac =>
   `02:48:4e:41:${(slot >> 8).toString(16).padStart(2, '0')}:${(slot & 0xff).toString(16).padStart(2, '0')}` as Mac;
@@ -92,7 +101,7 @@ const rule = layout('hnv_nat_rule', {
 });
 
 export const NAT = {
-  settings: layout('hnv_nat_settings', { seed: u32, reassembly: u32 }),
+  settings: layout('hnv_nat_settings', { seed: u32, waiting: u32 }),
   tenant: layout('hnv_nat_tenant', {
     device: u32,
     flags: u32,
@@ -214,7 +223,15 @@ export const NAT = {
     protocol: u8,
     zero: u8,
   }),
-  fragment: layout('hnv_nat_fragment', { source: ipv4, destination: ipv4, seen: u32, egress: u16, flags: u16 }),
+  fragment: layout('hnv_nat_fragment', {
+    source: ipv4,
+    destination: ipv4,
+    seen: u32,
+    egress: u16,
+    id: be16,
+    flags: u8,
+    zero: array(u8, 3),
+  }),
   event: layout('hnv_nat_event', { type: u32, rdid: u32, block: u32, taken: u32, released: u32 }),
   sweep: layout('hnv_nat_sweep', { flows: u32, ended: u32, mappings: u32, freed: u32, returned: u32, hosts: u32 }),
   purge: layout('hnv_nat_purge', { rdid: u32, address: ipv4, pool: u32, ended: u32 }),

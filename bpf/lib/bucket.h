@@ -2,7 +2,9 @@
 /* Token buckets: what may happen `rate` times a second, and `burst` times at once. */
 #pragma once
 #include <stdbool.h>
-#include "maps.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "../abi.h"
 
 #define SECOND 1000000000ULL
 
@@ -19,19 +21,4 @@ static __always_inline bool take_token(struct hnv_bucket *bucket, __u32 rate, __
 		return false;
 	bucket->tokens--;
 	return true;
-}
-
-/* True when the port may cause one more of `kind`. A bucket begins full. */
-static __noinline bool port_may(__u32 port, __u32 kind, __u32 rate, __u32 burst)
-{
-	struct hnv_bucket_key key = { .port = port, .kind = kind };
-	struct hnv_bucket *bucket = bpf_map_lookup_elem(&buckets, &key);
-
-	if (!bucket) {
-		struct hnv_bucket full = { .filled = bpf_ktime_get_ns(), .tokens = burst - 1 };
-
-		bpf_map_update_elem(&buckets, &key, &full, BPF_ANY);
-		return true;
-	}
-	return take_token(bucket, rate, burst);
 }

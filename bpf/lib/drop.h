@@ -4,7 +4,7 @@
 #include <linux/pkt_cls.h>
 #include "../reason.h"
 #include "bucket.h"
-#include "maps.h"
+#include "drop-maps.h"
 
 /* Events of drops per second and CPU, and at once: enough to see every kind, too few to keep a reader busy. */
 #define SAMPLE_RATE 200
