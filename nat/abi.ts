@@ -81,9 +81,6 @@ export const ANY_POOL = 0xffffffff;
 /** Order of the bitmaps in a block. */
 export const PROTOCOLS = ['TCP', 'UDP', 'ICMP'] as const;
 
-/** IP protocol numbers (IANA). */
-export const PROTOCOL_NUMBER = { ICMP: 1, TCP: 6, UDP: 17 } as const;
-
 /** MAC of a compartment's `nat0`: the data plane knows the tenant by it. */
 export const natMac = (slot: Slot): Mac =>
   `02:48:4e:41:${(slot >> 8).toString(16).padStart(2, '0')}:${(slot & 0xff).toString(16).padStart(2, '0')}` as Mac;
