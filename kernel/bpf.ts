@@ -2,5 +2,5 @@
 export { BpfError } from './bpf/libbpf.ts';
 export { BpfMap, possibleCpus } from './bpf/map.ts';
 export { BpfObject } from './bpf/object.ts';
-export { testRun } from './bpf/program.ts';
+export { runSyscall, testRun } from './bpf/program.ts';
 export { RingBuf } from './bpf/ringbuf.ts';

@@ -69,3 +69,13 @@ export function testRun(programFd: number, packet: Uint8Array, ctx?: Uint8Array,
     data: out.subarray(0, options.readUInt32LE(28)),
   };
 }
+
+/** Runs a SEC("syscall") program, which has no packet; what it writes into `context` is there afterwards. Gives what it returns. */
+export function runSyscall(programFd: number, context: Uint8Array): number {
+  const options = Buffer.alloc(TEST_RUN_OPTIONS);
+  options.writeBigUInt64LE(BigInt(TEST_RUN_OPTIONS), 0);
+  options.writeBigUInt64LE(pointerTo(context), 32);
+  options.writeUInt32LE(context.length, 48);
+  check('run', libbpf.testRun(programFd, options));
+  return options.readInt32LE(56);
+}
