@@ -76,3 +76,5 @@
 #define HNV_NAT_FRAGMENT 36
 /* The virtual IP address has no DIP that can take the connection. */
 #define HNV_NAT_NO_DIP 37
+/* Two sessions would look the same to an inside address, or one to itself. */
+#define HNV_NAT_COLLISION 38

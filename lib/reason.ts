@@ -257,6 +257,13 @@ export const PACKET_REASONS: readonly Reason[] = [
     'The virtual IP address has no DIP that can take the connection.',
     'Look at the health of its DIPs: `hnvgw nat vips`.',
   ),
+  reason(
+    38,
+    'packet',
+    'NAT_COLLISION',
+    'Two sessions would look the same to an inside address, or one to itself.',
+    'Reach a service by one external address and port only, or from another port.',
+  ),
 ];
 
 export const reasonName = (number: number): string =>
