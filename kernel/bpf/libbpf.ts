@@ -11,6 +11,7 @@ export const libbpf = {
   findMap: library.func('void *bpf_object__find_map_by_name(void *object, const char *name)'),
   mapFd: library.func('int bpf_map__fd(void *map)'),
   setPinPath: library.func('int bpf_map__set_pin_path(void *map, const char *path)'),
+  setMaxEntries: library.func('int bpf_map__set_max_entries(void *map, uint32_t entries)'),
   nextProgram: library.func('void *bpf_object__next_program(void *object, void *previous)'),
   findProgram: library.func('void *bpf_object__find_program_by_name(void *object, const char *name)'),
   programName: library.func('const char *bpf_program__name(void *program)'),

@@ -8,13 +8,21 @@ export class BpfObject {
   /**
    * Loads the file. The maps named are pinned under `pinDir`, and one that is pinned there already is used as it is, with its
    * entries; EINVAL when its shape differs. Throws BpfError with the verifier's text.
+   * @param sizes maps with another number of entries than the object's.
    */
-  constructor(path: string, pinDir?: string, maps: readonly string[] = []) {
+  constructor(
+    path: string,
+    pinDir?: string,
+    maps: readonly string[] = [],
+    sizes: Readonly<Record<string, number>> = {},
+  ) {
     clearLog();
     this.#object = libbpf.openFile(path, null);
     if (!this.#object) throw new BpfError(`open ${path}`, -lastErrno());
     try {
       for (const name of maps) check('pin path', libbpf.setPinPath(this.#findMap(name), `${pinDir}/${name}`));
+      for (const [name, size] of Object.entries(sizes))
+        check('map size', libbpf.setMaxEntries(this.#findMap(name), size));
       check(`load ${path}`, libbpf.load(this.#object));
     } catch (e) {
       this.close();
