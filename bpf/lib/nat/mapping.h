@@ -64,7 +64,7 @@ static __always_inline bool claim_for(struct nat_side *side, struct hnv_nat_host
 	c->rdid = side->rdid;
 	c->protocol = bitmap_of(side->protocol);
 	c->hash = mix(side->address ^ side->rdid, (__u32)side->port << 8 | side->protocol);
-	c->parity = side->protocol == IPPROTO_UDP;
+	c->parity = side->protocol != IPPROTO_ICMP;
 	c->odd = bpf_ntohs(side->port) & 1;
 	start = mix(side->address, side->rdid);
 	for (__u32 i = 0; i < HNV_NAT_RULE_POOLS; i++) {
