@@ -149,7 +149,8 @@ export class HostAgent implements RecordPlane {
       this.#log.error({ err: e }, 'configuration refused, the former one stays in force');
       return;
     }
-    await this.reconcile();
+    const { done, settled } = await this.reconcile();
+    this.#log.info({ ops: done.length, settled }, 'configuration read again');
   }
 
   /** Whether the configuration names the device. */

@@ -11,7 +11,7 @@ const BUILD = `${root}/.cache/bench`;
 const missing = cannotMakeNamespaces() ?? (os.cpus().length < 2 ? 'needs two CPUs' : undefined);
 
 describe(`closed-loop generator${missing ? ` (skipped: ${missing})` : ''}`, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let world: World;
   let a: string;
   let b: string;
