@@ -223,13 +223,9 @@ export class World {
 
 /** tcpdump answers SIGUSR1 with its counts; a SIGINT would leave what it has not read yet. */
 function hasReadAll(dump: Background, since: number): boolean {
-  const counts = [
-    ...dump
-      .output()
-      .slice(since)
-      .matchAll(/(\d+) packets? captured, (\d+) packets? received by filter/g),
-  ].at(-1);
-  if (counts && counts[1] === counts[2]) return true;
+  const counts = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped/g;
+  const [, captured, received, dropped] = [...dump.output().slice(since).matchAll(counts)].at(-1) ?? [];
+  if (received !== undefined && Number(captured) + Number(dropped) >= Number(received)) return true;
   dump.process.kill('SIGUSR1');
   return false;
 }
