@@ -36,7 +36,12 @@ describe('hnvgw', function () {
     const gateway = new Gateway({
       hands: () => [hand],
       log: pino({ level: 'silent' }),
-      tunnels: { expect: () => undefined, loaded: () => undefined, up: () => new Set(['IfCe1']) },
+      tunnels: {
+        expect: () => undefined,
+        loaded: () => undefined,
+        dialFrom: () => undefined,
+        up: () => new Set(['IfCe1']),
+      },
       store: {
         slots: EMPTY_SLOTS,
         saveSlots: () => undefined,
@@ -44,6 +49,7 @@ describe('hnvgw', function () {
         records: new MemoryRecords(),
       },
       recordOps: () => [],
+      usableAddresses: () => new Set(),
       load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
       desired: (running, up, scope) =>
         desiredResources(running, up, scope, { resources: () => [], mtu: () => 1600 }, Buffer.alloc(32)),
