@@ -43,7 +43,10 @@ export class EntryTable {
   #keys: Uint32Array;
   #values: Uint32Array;
   #slots: Uint32Array;
-  /** Open addressing, at most half full: row + 1, 0 = free. */
+  /**
+   * Open addressing, at most half full: row + 1 in as many low bits as a place has, above them those of the key's hash, which
+   * spare most looks at keys of others. 0 = free.
+   */
   #index: Int32Array;
 
   constructor(map: string, keySize: number, valueSize: number, rows = SMALLEST) {
@@ -56,7 +59,7 @@ export class EntryTable {
     this.#keys = new Uint32Array(rows * this.#keyWords);
     this.#values = new Uint32Array(rows * this.#valueWords);
     this.#slots = new Uint32Array(rows);
-    this.#index = new Int32Array(2 ** Math.ceil(Math.log2(2 * rows)));
+    this.#index = new Int32Array(2 ** Math.ceil(Math.log2(2 * rows + 1)));
   }
 
   get count(): number {
@@ -69,13 +72,13 @@ export class EntryTable {
 
   /** Row of the key that begins at `at`, -1 when it is not there. */
   find(key: Uint32Array, at = 0): number {
-    return this.#index[this.#placeOf(key, at)]! - 1;
+    return this.#rowAt(this.#placeOf(key, at));
   }
 
   /** Sets an entry, whether or not the key was there; tells its row. */
   put(slot: Slot, key: Uint32Array, value: Uint32Array, keyAt = 0, valueAt = 0): number {
     const place = this.#placeOf(key, keyAt);
-    const there = this.#index[place]! - 1;
+    const there = this.#rowAt(place);
     const row = there < 0 ? this.#append(place, key, keyAt) : there;
     this.#write(row, slot, value, valueAt);
     return row;
@@ -92,12 +95,12 @@ export class EntryTable {
   /** False when the key was not there. */
   remove(key: Uint32Array): boolean {
     const place = this.#placeOf(key, 0);
-    const row = this.#index[place]! - 1;
+    const row = this.#rowAt(place);
     if (row < 0) return false;
     this.#vacate(place);
     const last = --this.#count;
     if (row !== last) {
-      this.#index[this.#placeOf(this.#keys, last * this.#keyWords)] = row + 1;
+      this.#enter(this.#placeOf(this.#keys, last * this.#keyWords), last, row);
       this.#keys.copyWithin(row * this.#keyWords, last * this.#keyWords, (last + 1) * this.#keyWords);
       this.#values.copyWithin(row * this.#valueWords, last * this.#valueWords, (last + 1) * this.#valueWords);
       this.#slots[row] = this.#slots[last]!;
@@ -143,9 +146,12 @@ export class EntryTable {
   #placeOf(key: Uint32Array, at: number): number {
     const [n, keys, index] = [this.#keyWords, this.#keys, this.#index];
     const mask = index.length - 1;
-    for (let place = hashOf(key, at, n) & mask; ; place = (place + 1) & mask) {
-      const row = index[place]! - 1;
-      if (row < 0) return place;
+    const hash = hashOf(key, at, n);
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const there = index[place]!;
+      if (there === 0) return place;
+      if ((there ^ hash) & ~mask) continue;
+      const row = (there & mask) - 1;
       let i = 0;
       for (const from = row * n; i < n && keys[from + i] === key[at + i]; ) i++;
       if (i === n) return place;
@@ -158,8 +164,18 @@ export class EntryTable {
     for (let i = 0; i < n; i++) this.#keys[row * n + i] = key[at + i]!;
     this.#count = row + 1;
     if (2 * this.#count > this.#index.length) this.#reindex();
-    else this.#index[place] = row + 1;
+    else this.#enter(place, row, row);
     return row;
+  }
+
+  #rowAt(place: number): number {
+    return (this.#index[place]! & (this.#index.length - 1)) - 1;
+  }
+
+  /** The key of row `of` is in `row`. */
+  #enter(place: number, of: number, row: number): void {
+    const mask = this.#index.length - 1;
+    this.#index[place] = (hashOf(this.#keys, of * this.#keyWords, this.#keyWords) & ~mask) | (row + 1);
   }
 
   #write(row: number, slot: Slot, value: Uint32Array, at: number): void {
@@ -179,9 +195,10 @@ export class EntryTable {
     const index = new Int32Array(2 * this.#index.length);
     const [mask, n] = [index.length - 1, this.#keyWords];
     for (let row = 0; row < this.#count; row++) {
-      let place = hashOf(this.#keys, row * n, n) & mask;
+      const hash = hashOf(this.#keys, row * n, n);
+      let place = hash & mask;
       while (index[place] !== 0) place = (place + 1) & mask;
-      index[place] = row + 1;
+      index[place] = (hash & ~mask) | (row + 1);
     }
     this.#index = index;
   }
@@ -192,7 +209,7 @@ export class EntryTable {
     const mask = index.length - 1;
     let hole = place;
     for (let at = (hole + 1) & mask; index[at] !== 0; at = (at + 1) & mask) {
-      const home = hashOf(this.#keys, (index[at]! - 1) * n, n) & mask;
+      const home = hashOf(this.#keys, this.#rowAt(at) * n, n) & mask;
       if (((at - home) & mask) < ((at - hole) & mask)) continue;
       index[hole] = index[at]!;
       hole = at;
@@ -215,6 +232,7 @@ export function tableDifference(wanted: EntryTable, present: EntryTable): TableD
     if (there < 0) difference.created.push(row);
     else if (!wanted.sameValue(row, present, there)) difference.changed.push(row);
   }
+  if (wanted.count - difference.created.length === present.count) return difference;
   for (let row = 0; row < present.count; row++) if (wanted.rowOf(present, row) < 0) difference.gone.push(row);
   return difference;
 }
