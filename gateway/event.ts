@@ -7,5 +7,7 @@ export type Event =
   | { readonly type: 'charon-back' }
   /** A slot's last reconcile failed; look again. */
   | { readonly type: 'retry'; readonly slot: Slot }
+  /** Somebody else changed a link, an address or a route where the slot's are. */
+  | { readonly type: 'network-changed'; readonly slot: Slot }
   /** The regular full look, which also finds what somebody else changed. */
   | { readonly type: 'resync' };

@@ -231,6 +231,8 @@ export class Gateway {
         return ['all'];
       case 'retry':
         return [event.slot];
+      case 'network-changed':
+        return event.slot === DEFAULT_SLOT || running.domains.has(event.slot) ? [event.slot] : [];
       case 'tunnels-changed':
         return running.config.compartments
           .filter((c) => c.s2sInterfaces.some((i) => event.interfaces.includes(i.name)))

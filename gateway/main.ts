@@ -8,7 +8,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { sysctlNames } from '../compartments/desired.ts';
-import { FIRST_SLOT, type Slot } from '../compartments/numbers.ts';
+import { DEFAULT_SLOT, FIRST_SLOT, type Slot, slotOfNetns } from '../compartments/numbers.ts';
 import { formatConfigError } from '../config/error.ts';
 import { loadGateway } from '../config/load.ts';
 import { dropNotice } from '../control/drops.ts';
@@ -32,6 +32,7 @@ import { secretReader } from './io/secret.ts';
 import { FileStore } from './io/store.ts';
 import type { Source } from './running.ts';
 import type { Readings } from './show/readings.ts';
+import { Wakes } from './wake.ts';
 
 const CONFIG_DRIVE = '/media/hnv-config/gateway.yaml';
 const CONFIG_FILE = '/etc/hnv-gateway/gateway.yaml';
@@ -99,10 +100,24 @@ async function main(): Promise<void> {
   const dataPlane = new DataPlane(options.object, path.join(options.pin, String(ABI)));
   const running = () => gateway.running;
   const notice = (event: Event) => gateway.notice(event);
+  const isNic = (device: string) => running()?.config.netAdapters.some((n) => n.device === device) ?? false;
+  const wakes = new Wakes({
+    now: () => performance.now(),
+    after: (ms, callback) => void setTimeout(callback, ms).unref(),
+    wake: (slot) => notice({ type: 'network-changed', slot }),
+  });
   const kernel = new KernelHand({
     programs: dataPlane.programs,
     sysctls: sysctlNames,
     nics: () => running()?.config.netAdapters ?? [],
+    events: (netns, event) => {
+      const slot = netns === '' ? DEFAULT_SLOT : slotOfNetns(netns);
+      if (slot === undefined) return;
+      // The default compartment has a port of every tenant, and these are looked at from the other end.
+      const device = 'device' in event ? event.device : undefined;
+      if (slot === DEFAULT_SLOT && device !== undefined && !isNic(device)) return;
+      wakes.event(slot);
+    },
   });
   const namespaces = new Namespaces();
   const charon = new Charon(options.vici, running, notice, log);

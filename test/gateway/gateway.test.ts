@@ -100,6 +100,16 @@ describe('gateway', () => {
     assert.equal(dialled.length, 2, 'and after every look');
   });
 
+  it('a change of the network is put right in its own compartment, and in no other', async () => {
+    const { gateway: g, hand } = bench(files);
+    await g.start(source('two'));
+    for (const slot of [2, 3]) hand.state.delete(`address c${slot} If${slot === 2 ? 'C' : 'W'}i1 10.0.254.2/24`);
+    hand.log.length = 0;
+    for (const slot of [3, 9]) g.notice({ type: 'network-changed', slot });
+    await settle(g, 'two');
+    assert.deepEqual(hand.log, ['create address c3 IfWi1 10.0.254.2/24']);
+  });
+
   it('a third tenant touches neither of the others', async () => {
     const { gateway: g, hand, saved } = bench(files);
     await g.start(source('two'));
