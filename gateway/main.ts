@@ -30,6 +30,7 @@ import { Charon } from './io/charon.ts';
 import { DataPlane } from './io/data-plane.ts';
 import { secretReader } from './io/secret.ts';
 import { FileStore } from './io/store.ts';
+import { Readiness } from './readiness.ts';
 import type { Source } from './running.ts';
 import type { Readings } from './show/readings.ts';
 import { Wakes } from './wake.ts';
@@ -69,18 +70,17 @@ const options = new Command('hnv-gateway')
 const log = pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
 const service = new ServiceNotifier(process.env);
 
-/** Starts with the first configuration that loads; what became of it, for `systemctl status`. */
+/** Starts with the first configuration that loads; returns what to tell when there is none. */
 async function begin(gateway: Gateway, sources: readonly Source[], configFile: string): Promise<string> {
   for (const source of sources) {
     const started = await gateway.start(source);
     if (started.ok) {
-      removeOtherPinned(options.pin, ABI);
       log.info({ ops: started.value.ops.length, notes: started.value.notes, file: source.file }, 'started');
-      return `configured by ${source.file}`;
+      return '';
     }
     if (started.error.code === 'FAILED') {
       log.error({ failures: started.error.failures, file: source.file }, 'started, but not all of it is there yet');
-      return `configured by ${source.file}, not all of it is there yet`;
+      return '';
     }
     for (const e of started.error.errors) log.error({ code: e.code }, formatConfigError(e));
     log.error({ file: source.file }, 'this configuration does not load');
@@ -88,7 +88,7 @@ async function begin(gateway: Gateway, sources: readonly Source[], configFile: s
   log.warn({ file: configFile }, 'no configuration: write the file and restart, or use hnvgw apply');
   return sources.length === 0
     ? 'waits for a configuration'
-    : `no configuration loads, see the log; ${configFile} is wrong`;
+    : `no configuration loads, see the log or: hnvgw validate ${configFile}`;
 }
 
 async function main(): Promise<void> {
@@ -130,7 +130,14 @@ async function main(): Promise<void> {
     load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
     desired: (candidate, up, scope) => desiredResources(candidate, up, scope, dataPlane, store.digestKey),
     recordOps: (before, after, networks) => dataPlane.recordOps(before, after, networks),
+    statusChanged: () => readiness.changed(),
     later: (event, ms) => setTimeout(notice, ms, event).unref(),
+  });
+  const readiness = new Readiness({
+    service,
+    status: () => gateway.status,
+    // Until now programs of another version may have worked on its maps.
+    settled: () => removeOtherPinned(options.pin, ABI),
   });
   const readings: Readings = {
     netns: (netns) => {
@@ -148,7 +155,7 @@ async function main(): Promise<void> {
 
   charon.start();
   await Promise.race([charon.ready, new Promise((resolve) => setTimeout(resolve, CHARON_PATIENCE_MS))]);
-  const status = await begin(gateway, store.bootSources(), configFile);
+  const without = await begin(gateway, store.bootSources(), configFile);
 
   const events = new EventHub();
   const api = await serveApi(options.socket, gateway, readings, events, log);
@@ -169,7 +176,7 @@ async function main(): Promise<void> {
   setInterval(() => void learning(learner.age(performance.now())), AGEING_MS);
   setInterval(notice, RESYNC_MS, { type: 'resync' });
   if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);
-  service.ready(status);
+  readiness.ready(without);
 
   const stop = async () => {
     service.stopping();

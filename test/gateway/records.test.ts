@@ -92,6 +92,7 @@ describe('records of the gateway', () => {
         }));
         return recordOps(machine(after.config), changes, after.records);
       },
+      statusChanged: () => undefined,
       later: (event) => later.push(event),
     };
     const g = new Gateway(parts);
