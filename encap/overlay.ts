@@ -80,6 +80,8 @@ export interface OverlayDomain {
   readonly ports: readonly OverlayPort[];
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
+  /** What the whole VM network names, when the lists hold a part of it only. */
+  readonly named?: { readonly vsids: readonly Vsid[]; readonly peers: readonly Address[] };
 }
 
 export interface OverlayInput {
@@ -115,7 +117,9 @@ export const gatewayDomains = (
         gateway: true,
       })),
       customerRoutes: c.customerRoutes,
-      lookupRecords: c.lookupRecords,
+      get lookupRecords() {
+        return c.lookupRecords;
+      },
     };
   });
 
@@ -129,7 +133,9 @@ export const hostDomains = (
     slot: slotOf(d),
     ports: d.ports.map((p) => ({ ...p, gateway: false })),
     customerRoutes: d.customerRoutes,
-    lookupRecords: d.lookupRecords,
+    get lookupRecords() {
+      return d.lookupRecords;
+    },
   }));
 
 const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';
@@ -301,25 +307,27 @@ function portEntry(d: OverlayDomain, port: OverlayPort, link: Link): Resource<'e
 }
 
 /** Virtual subnets that anything of a VM network names. */
-function vsidsOf({ ports, customerRoutes, lookupRecords }: OverlayDomain): readonly Vsid[] {
+function vsidsOf({ ports, customerRoutes, lookupRecords, named }: OverlayDomain): readonly Vsid[] {
+  if (named) return named.vsids;
   const vsids = new Set<Vsid>();
   for (const list of [ports, customerRoutes, lookupRecords]) for (const { vsid } of list) vsids.add(vsid);
   return [...vsids];
 }
 
 /** Provider addresses that the records of a VM network name. */
-function peersOf({ lookupRecords }: OverlayDomain): ReadonlySet<Address> {
+function peersOf({ lookupRecords, named }: OverlayDomain): readonly Address[] {
+  if (named) return named.peers;
   const peers = new Set<Address>();
   for (const r of lookupRecords)
     if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC) peers.add(r.providerAddress);
-  return peers;
+  return [...peers];
 }
 
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
 function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
   const ours = input.providerAddresses.map((p) => p.providerAddress);
   const flags = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
-  const peers = [...peersOf(d)];
+  const peers = peersOf(d);
   return vsids.flatMap((vsid) =>
     peers
       .filter((peer) => !ours.includes(peer))
@@ -390,7 +398,7 @@ function sharedResources(input: OverlayInput): readonly AnyResource[] {
   const add = (address: Address, flag: number) => flags.set(address, (flags.get(address) ?? 0) | flag);
   const local = PROVIDER_LOCAL | (takes(input).includes('VXLAN') ? PROVIDER_VXLAN : 0);
   for (const p of input.providerAddresses) add(p.providerAddress, local);
-  for (const peer of new Set(input.domains.flatMap((d) => [...peersOf(d)]))) add(peer, PROVIDER_PEER);
+  for (const peer of new Set(input.domains.flatMap(peersOf))) add(peer, PROVIDER_PEER);
   const uplinks = input.netAdapters.filter((a) =>
     input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias),
   );

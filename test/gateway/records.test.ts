@@ -57,6 +57,8 @@ const domainsOf = ({ config: c, table }: Running, only?: readonly RoutingDomainI
     slotOf(table, x.routingDomainId),
   );
 
+const recordsOf = ({ records }: Running, id: RoutingDomainId) => records.networks.get(id)!.kept['lookup-record'];
+
 describe('records of the gateway', () => {
   let state: string;
   beforeEach(() => {
@@ -86,8 +88,8 @@ describe('records of the gateway', () => {
       recordOps: (before, after, networks) => {
         looked.networks += networks.size;
         const changes = [...networks].map(([id, touched]) => ({
-          before: domainsOf(before, [id])[0]!,
-          after: domainsOf(after, [id])[0]!,
+          before: { ...domainsOf(before, [id])[0]!, records: recordsOf(before, id) },
+          after: { ...domainsOf(after, [id])[0]!, records: recordsOf(after, id) },
           touched,
         }));
         return recordOps(machine(after.config), changes, after.records);
