@@ -50,7 +50,7 @@ export interface Specs {
     readonly netns: Netns;
     readonly prefix: Prefix;
     readonly metric: number;
-    readonly type: 'unicast' | 'unreachable';
+    readonly type: 'unicast' | 'unreachable' | 'throw';
     readonly device?: string;
     readonly nextHop?: Address;
   };

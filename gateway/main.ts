@@ -15,6 +15,7 @@ import { dropNotice } from '../control/drops.ts';
 import { EventHub } from '../control/hub.ts';
 import { Learner } from '../control/learner.ts';
 import { ABI } from '../encap/abi.ts';
+import { withoutRoute } from '../kernel/counters.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
 import { usableAddresses } from '../kernel/local-addresses.ts';
@@ -91,6 +92,16 @@ async function begin(gateway: Gateway, sources: readonly Source[], configFile: s
     : `no configuration loads, see the log or: hnvgw validate ${configFile}`;
 }
 
+/** What is read of a namespace; undefined when there is none. */
+function present<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw e;
+  }
+}
+
 async function main(): Promise<void> {
   // Before any namespace is visited: pool threads inherit the namespace of the moment they are made in.
   await warmThreadPool();
@@ -140,16 +151,10 @@ async function main(): Promise<void> {
     settled: () => removeOtherPinned(options.pin, ABI),
   });
   const readings: Readings = {
-    netns: (netns) => {
-      try {
-        return inspectNetns(netns);
-      } catch (e) {
-        if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-        throw e;
-      }
-    },
+    netns: (netns) => present(() => inspectNetns(netns)),
     entries: (map) => dataPlane.entries(map),
     device: (index) => dataPlane.device(index),
+    withoutRoute: (netns) => present(() => withoutRoute(namespaces, netns)),
     tunnel: (name) => charon.reading(name),
   };
 

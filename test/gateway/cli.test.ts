@@ -61,6 +61,7 @@ describe('hnvgw', function () {
       netns: () => undefined,
       entries: () => [],
       device: String,
+      withoutRoute: () => undefined,
       tunnel: () => undefined,
     };
     const log = pino({ level: 'silent' });

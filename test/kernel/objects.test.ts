@@ -33,7 +33,7 @@ const route: fc.Arbitrary<NewRoute> = fc.oneof(
         prefix: fc.tuple(address, fc.nat(family ? 128 : 32)).map(([a, length]) => prefixOf(a, length)),
         metric: fc.integer({ min: 1, max: 0xffffffff }),
         protocol: fc.integer({ min: 1, max: 255 }),
-        type: fc.constantFrom('unicast' as const, 'unreachable' as const),
+        type: fc.constantFrom('unicast' as const, 'unreachable' as const, 'throw' as const),
         index: fc.integer({ min: 1, max: 0x7fffffff }),
         nextHop: fc.oneof(v4, v6),
       },

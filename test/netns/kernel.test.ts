@@ -185,7 +185,7 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
       assert.match(inside(netns, 'ip -d link show If1'), /mtu 1458 .*02:00:00:00:fe:02.*alias hnv-gateway/s);
       assert.match(inside(netns, 'ip route'), /10\.0\.0\.0\/24 via 10\.0\.254\.1 dev If1 proto 72 metric 100/);
       assert.match(inside(netns, 'ip route'), /10\.8\.0\.0\/16 via inet6 fd00:254::1 dev If1 proto 72 metric 9/);
-      assert.match(inside(netns, 'ip route'), /unreachable default proto 72 metric 4294967280/);
+      assert.match(inside(netns, 'ip route'), /throw default proto 72 metric 4294967280/);
       assert.match(inside(netns, 'ip -6 route'), /fd00:8::\/48 dev If1 proto 72 metric 1/);
       assert.match(inside(netns, 'ip -6 addr show dev If1'), /fd00:254::2\/64/);
       assert.match(inside(netns, 'ip link show lo'), /LOOPBACK,UP/);
