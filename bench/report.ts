@@ -3,7 +3,16 @@ import { type Row as Cells, formatTable } from '../lib/table.ts';
 import { type Bar, judge, type Rounds, type Verdict } from './bars.ts';
 import { ratio, type Spread, spread } from './statistics.ts';
 
-export const ROWS = ['vmPlain', 'vmVxlan', 'vmOverlay', 'gatewayPlain', 'gatewayVxlan', 'gatewayOverlay'] as const;
+export const ROWS = [
+  'vmPlain',
+  'vmVxlan',
+  'vmBareVxlan',
+  'vmOverlay',
+  'gatewayPlain',
+  'gatewayVxlan',
+  'gatewayBareVxlan',
+  'gatewayOverlay',
+] as const;
 export type Row = (typeof ROWS)[number];
 
 /** Packets and bits per second; microseconds; packets; shares of the time. */
@@ -15,9 +24,11 @@ export type Samples = Readonly<Record<Row, Rounds<Measure>>>;
 const NAMES: Readonly<Record<Row, string>> = {
   vmPlain: 'VM to VM: plain routing, 2 routers',
   vmVxlan: 'VM to VM: kernel VXLAN + bridge',
+  vmBareVxlan: 'VM to VM: kernel VXLAN + bridge, no bridge netfilter',
   vmOverlay: 'VM to VM: overlay',
   gatewayPlain: 'gateway: plain routing, 3 routers',
   gatewayVxlan: 'gateway: kernel VXLAN + bridge + veth',
+  gatewayBareVxlan: 'gateway: kernel VXLAN + bridge + veth, no bridge netfilter',
   gatewayOverlay: 'gateway: overlay into the compartment',
 };
 const plainOf = (row: Row): Row => (row.startsWith('vm') ? 'vmPlain' : 'gatewayPlain');
@@ -48,6 +59,8 @@ export interface Machine {
   readonly memoryGiB: number;
   readonly kernel: string; // major.minor
   readonly date: string; // YYYY-MM-DD
+  /** Load average of the last minute when asked: what others take from a measurement. */
+  readonly load: number;
 }
 
 export interface Report {
@@ -141,9 +154,9 @@ export function markdownTable(rows: readonly Cells[]): string {
 
 /** What stands between the marks of docs/performance.md. */
 export function markdown(r: Report): string {
-  const { cpu, cpus, memoryGiB, kernel, date } = r.machine;
+  const { cpu, cpus, memoryGiB, kernel, date, load } = r.machine;
   return [
-    `${date}: ${cpus} vCPU (${cpu}), ${memoryGiB} GiB, cloud VM, kernel ${kernel}; ${r.rounds} rounds, ${r.samples.vmPlain.pps.length} interleaved slices; TCP with ${r.congestionControl}.`,
+    `${date}: ${cpus} vCPU (${cpu}), ${memoryGiB} GiB, cloud VM, kernel ${kernel}, load before ${load.toFixed(1)}; ${r.rounds} rounds, ${r.samples.vmPlain.pps.length} interleaved slices; TCP with ${r.congestionControl}.`,
     ...tables(r).map(markdownTable),
   ].join('\n\n');
 }
