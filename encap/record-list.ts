@@ -127,6 +127,25 @@ export class RecordList implements Iterable<Entry> {
     return this.get(key) !== undefined;
   }
 
+  /** All of the changes; `undefined` takes a key away. */
+  withAll(changes: ReadonlyMap<string, Kept<LookupRecord> | undefined>): RecordList {
+    if (this.#changes.size + changes.size > this.#many) {
+      const all = new Map(this);
+      for (const [key, kept] of changes)
+        if (kept) all.set(key, kept);
+        else all.delete(key);
+      return RecordList.of(all);
+    }
+    let list: RecordList = this;
+    for (const [key, kept] of changes) list = list.with(key, kept);
+    return list;
+  }
+
+  /** So many changes are worth a new base. */
+  get #many(): number {
+    return Math.max(FEW_CHANGES, this.#base.records.size / SHARE);
+  }
+
   /** `undefined` takes the key away. */
   with(key: string, kept: Kept<LookupRecord> | undefined): RecordList {
     const former = this.get(key);
@@ -136,8 +155,7 @@ export class RecordList implements Iterable<Entry> {
     const there = kept && (this.#macs.get(kept.record.mac) ?? []);
     const macs = there && !there.includes(key) ? this.#macs.with(kept.record.mac, [...there, key]) : this.#macs;
     const next = new RecordList(this.#base, { changes, macs }, counts, size);
-    const many = Math.max(FEW_CHANGES, this.#base.records.size / SHARE);
-    return changes.size > many || macs.size > many
+    return Math.max(changes.size, macs.size) > this.#many
       ? new RecordList(new Base(new Map(next)), NOTHING, counts, size)
       : next;
   }

@@ -3,7 +3,7 @@
  * Nothing is read from the kernel and no other VM network is looked at; the regular full look finds what somebody else changed.
  */
 import type { Vsid } from '../compartments/compartment.ts';
-import { plan } from '../compartments/plan.ts';
+import { FEW, plan } from '../compartments/plan.ts';
 import type { Op } from '../compartments/resource.ts';
 import type { Address } from '../lib/address.ts';
 import { derive } from '../lib/derive.ts';
@@ -57,8 +57,12 @@ const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers'];
 const mapOf = ({ resource: r }: Op): string => (r.kind === 'entry' ? r.spec.map : '');
 
 type Domains = readonly OverlayDomain[];
-const difference = (machine: Machine, before: Domains, after: Domains): readonly Op[] =>
-  plan(overlayResources({ ...machine, domains: after }), overlayResources({ ...machine, domains: before }));
+/** Packed when there is much to compare. */
+const difference = (machine: Machine, before: Domains, after: Domains, packed: boolean): readonly Op[] =>
+  plan(
+    overlayResources({ ...machine, domains: after }, packed),
+    overlayResources({ ...machine, domains: before }, packed),
+  );
 
 /** Provider addresses that records of VM networks which did not change name. */
 function namedElsewhere(store: RecordStore, changed: readonly IndexedDomain[]): (address: Address) => boolean {
@@ -68,6 +72,7 @@ function namedElsewhere(store: RecordStore, changed: readonly IndexedDomain[]): 
 
 /** @param store the store after the change. */
 export function recordOps(machine: Machine, changes: readonly DomainChange[], store: RecordStore): readonly Op[] {
+  const many = changes.reduce((sum, c) => sum + c.touched.lookupRecords.length, 0) > FEW;
   const whole: DomainChange[] = [];
   const ops: Op[] = [];
   for (const change of changes) {
@@ -80,7 +85,7 @@ export function recordOps(machine: Machine, changes: readonly DomainChange[], st
         touched,
       });
     else
-      for (const op of difference(machine, [former], [now]))
+      for (const op of difference(machine, [former], [now], many))
         if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);
   }
   if (whole.length === 0) return ops;
@@ -89,7 +94,7 @@ export function recordOps(machine: Machine, changes: readonly DomainChange[], st
     whole.map((c) => c.after),
   );
   const [before, after] = [whole.map((c) => c.before), whole.map((c) => c.after)];
-  for (const op of difference(machine, before, after)) {
+  for (const op of difference(machine, before, after, many)) {
     const { resource: r } = op;
     const kept =
       r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));

@@ -199,18 +199,22 @@ interface Draft<T> {
 }
 
 class LookupDraft implements Draft<LookupRecord> {
-  list: RecordList;
+  readonly #list: RecordList;
+  readonly #changes = new Map<string, Kept<LookupRecord> | undefined>();
   constructor(list: RecordList) {
-    this.list = list;
+    this.#list = list;
   }
   get(key: string): Kept<LookupRecord> | undefined {
-    return this.list.get(key);
+    return this.#changes.has(key) ? this.#changes.get(key) : this.#list.get(key);
   }
   set(key: string, kept: Kept<LookupRecord>): void {
-    this.list = this.list.with(key, kept);
+    this.#changes.set(key, kept);
   }
   delete(key: string): void {
-    this.list = this.list.with(key, undefined);
+    this.#changes.set(key, undefined);
+  }
+  list(): RecordList {
+    return this.#list.withAll(this.#changes);
   }
 }
 
@@ -347,7 +351,7 @@ export function changeRecords(
   };
   for (const [id, open] of networks) {
     const before = store.networks.get(id)!;
-    const kept = { 'customer-route': open['customer-route'], 'lookup-record': open['lookup-record'].list };
+    const kept = { 'customer-route': open['customer-route'], 'lookup-record': open['lookup-record'].list() };
     const after = networkOf(before, kept);
     const touched = touchedBetween(before.kept, kept, open.keys);
     for (const e of networkProblems(store, after, touched)) errors.push(e);
