@@ -5,7 +5,8 @@
  *
  * VXLAN runs without UDP checksum, as RFC 7348 §5 recommends and as is best for it.
  */
-import { addNetns, batch, type End, ip, steer, wire } from './netns.ts';
+import fs from 'node:fs';
+import { addNetns, batch, type End, exec, ip, steer, wire } from './netns.ts';
 
 export const VM_MTU = 1500;
 export const WIRE_MTU = 1600;
@@ -119,13 +120,18 @@ async function plain(name: string, e: Elements, place: Place): Promise<Layout> {
   return layout(name, 'plain', place, e, e.hostPort.mac, destination);
 }
 
-async function vxlan(name: string, e: Elements, place: Place): Promise<Layout> {
+/** Where the kernel has bridge netfilter, it passes every bridged packet through the hooks of IP unless it is told not to. */
+const BRIDGE_NETFILTER_OFF = ['iptables', 'ip6tables', 'arptables'].map((t) => `net.bridge.bridge-nf-call-${t}=0`);
+
+async function vxlan(name: string, e: Elements, place: Place, netfilter: boolean): Promise<Layout> {
   const far = place === 'vm' ? '10.0.0.11' : '10.0.0.1';
   await wireUp(e, place);
   await segment(e.hostWire, PROVIDER.host, e.farWire, PROVIDER.far);
   await segment(e.vm, VM, e.far, far);
   await bridge(e.hostPort, PROVIDER.host, e.vm.mac, PROVIDER.far, e.far.mac);
   await bridge(e.farPort, PROVIDER.far, e.far.mac, PROVIDER.host, e.vm.mac);
+  if (!netfilter && fs.existsSync('/proc/sys/net/bridge'))
+    for (const { netns } of [e.hostWire, e.farWire]) await exec(netns, ['sysctl', '-q', '-w', ...BRIDGE_NETFILTER_OFF]);
   if (place === 'gateway') await ip(e.vm.netns, `route add default via ${far}`);
   return layout(name, 'vxlan', place, e, e.far.mac, place === 'vm' ? far : SERVER);
 }
@@ -162,6 +168,10 @@ export function layout(
 }
 
 export const plainVm = () => plain('plain routing, 2 routers', elements('plain', 1, 'vm'), 'vm');
-export const vxlanVm = () => vxlan('kernel VXLAN + bridge', elements('vxlan', 2, 'vm'), 'vm');
+export const vxlanVm = () => vxlan('kernel VXLAN + bridge', elements('vxlan', 2, 'vm'), 'vm', true);
+export const bareVxlanVm = () => vxlan('the same, no bridge netfilter', elements('vxlanbare', 7, 'vm'), 'vm', false);
 export const plainGateway = () => plain('plain routing, 3 routers', elements('gwplain', 4, 'gateway'), 'gateway');
-export const vxlanGateway = () => vxlan('kernel VXLAN + bridge + veth', elements('gwvxlan', 5, 'gateway'), 'gateway');
+export const vxlanGateway = () =>
+  vxlan('kernel VXLAN + bridge + veth', elements('gwvxlan', 5, 'gateway'), 'gateway', true);
+export const bareVxlanGateway = () =>
+  vxlan('the same, no bridge netfilter', elements('gwvxlanbare', 8, 'gateway'), 'gateway', false);

@@ -13,6 +13,7 @@ export const machine = (): Machine => ({
   memoryGiB: Math.round(os.totalmem() / 2 ** 30),
   kernel: os.release().split('.').slice(0, 2).join('.'),
   date: new Date().toISOString().slice(0, 10),
+  load: os.loadavg()[0] ?? 0,
 });
 
 /** Puts the figures of a benchmark between its marks. Throws when the marks are missing. */

@@ -3,13 +3,15 @@
  * a VM that sends and a wire whose far end counts what arrives encapsulated. Three network namespaces, two veth pairs.
  */
 import { performance } from 'node:perf_hooks';
+import type { RoutingDomainId } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT } from '../compartments/numbers.ts';
 import { plan } from '../compartments/plan.ts';
-import { ROUTER_MAC } from '../compartments/policy.ts';
+import { policyProblems, ROUTER_MAC } from '../compartments/policy.ts';
 import { carryOut, observe } from '../compartments/reconcile.ts';
 import type { Hand } from '../compartments/resource.ts';
-import { ABI, ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../encap/abi.ts';
-import { overlayLink, overlayResources } from '../encap/overlay.ts';
+import { ABI, ENTRY_MAPS, PINNED_MAPS, RECORD_MAPS, slotOfEntry } from '../encap/abi.ts';
+import { type OverlayDomain, overlayLink, overlayResources } from '../encap/overlay.ts';
+import type { Machine } from '../encap/record-ops.ts';
 import type { BpfMap } from '../kernel/bpf.ts';
 import { EntryHand } from '../kernel/entries.ts';
 import { KernelHand } from '../kernel/hand.ts';
@@ -32,6 +34,7 @@ import {
 
 /** Seconds. */
 export interface Loading {
+  readonly validating: number;
   readonly toEntries: number;
   readonly comparing: number;
   readonly toKernel: number;
@@ -41,6 +44,9 @@ export interface ScaleHost {
   readonly name: string;
   readonly vm: End;
   readonly destinations: number;
+  readonly domains: readonly OverlayDomain[];
+  /** The rest of what its entries are made from. */
+  readonly machine: Machine;
   readonly entries: EntryHand;
   readonly maps: ReadonlyMap<string, BpfMap>;
   readonly loading: Loading;
@@ -90,7 +96,7 @@ async function fill(object: string, name: string, uplink: End, port: End, size: 
     execute: (op) => kernel.execute(op),
   };
   const maps = new Map(ENTRY_MAPS.map((m) => [m as string, pinned.maps.get(m)!]));
-  const entries = new EntryHand(maps, slotOfEntry);
+  const entries = new EntryHand(maps, slotOfEntry, RECORD_MAPS);
   const namespaces = new Namespaces({ home });
   const links = new Map(
     [uplink, port].map(({ device }) => {
@@ -103,9 +109,14 @@ async function fill(object: string, name: string, uplink: End, port: End, size: 
   const tags = Object.fromEntries(Object.entries(pinned.programs).map(([program, { tag }]) => [program, tag]));
 
   const hands = [filters, entries];
+  const machine = { ...provider(uplink.device), tags, link: (d: string) => links.get(d) };
   const actual = await observe(hands, 'all');
   let from = performance.now();
-  const desired = overlayResources({ ...provider(uplink.device), domains, tags, link: (d) => links.get(d) });
+  const problems = policyProblems(domains.map(named));
+  if (problems[0]) throw new Error(problems[0].problem);
+  const validating = seconds(from);
+  from = performance.now();
+  const desired = overlayResources({ ...machine, domains }, true);
   const toEntries = seconds(from);
   from = performance.now();
   const ops = plan(desired, actual);
@@ -115,9 +126,17 @@ async function fill(object: string, name: string, uplink: End, port: End, size: 
   const toKernel = seconds(from);
   if (failures[0]) throw failures[0].error;
   const entryCounts: Record<string, number> = {};
-  for (const { resource } of ops)
-    if (resource.kind === 'entry') entryCounts[resource.spec.map] = (entryCounts[resource.spec.map] ?? 0) + 1;
-  return { entries, maps, entryCounts, loading: { toEntries, comparing, toKernel } };
+  for (const { resource: r } of ops)
+    if (r.kind === 'entry') entryCounts[r.spec.map] = (entryCounts[r.spec.map] ?? 0) + 1;
+    else if (r.kind === 'entries') entryCounts[r.key] = r.spec.table.count;
+  return { domains, machine, entries, maps, entryCounts, loading: { validating, toEntries, comparing, toKernel } };
 }
+
+/** As the rules know a VM network. */
+const named = (d: OverlayDomain) => ({
+  ...d,
+  routingDomain: d.name,
+  routingDomainId: `{${d.slot}}` as RoutingDomainId,
+});
 
 export const NEXT_HOP = ROUTER_MAC;

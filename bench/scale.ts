@@ -4,24 +4,16 @@
  * What a large policy costs: one flow and random destinations among 10, 10,000 and 1,000,000 lookup records; updates a second
  * through the product's own hand; loading; memory. Methods and latest figures: docs/performance.md.
  */
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { FIRST_SLOT } from '../compartments/numbers.ts';
-import type { Op } from '../compartments/resource.ts';
-import { decodeLocation, encodeLocation, encodeRecordKey, type Location } from '../encap/abi.ts';
-import type { Address } from '../lib/address.ts';
-import { verdictLine } from './bars.ts';
-import { isolated } from './isolation.ts';
-import { machine, publish, root } from './machine.ts';
-import { loadSink, type SmallPackets, smallPackets } from './measure.ts';
+import { type Outcome, progress, runBenchmark } from './benchmark.ts';
+import { machine, root } from './machine.ts';
+import { loadSink, type PacketSource, type SmallPackets, smallPackets } from './measure.ts';
 import { NEXT_HOP, type ScaleHost, scaleHost } from './scale-host.ts';
-import { addressAt, HOSTS, macAt, providerOf, SIZES, type SizeName, VM_ADDRESS } from './scale-policy.ts';
+import { addressAt, SIZES, type SizeName, VM_ADDRESS } from './scale-policy.ts';
 import {
   bars,
   forPeople,
@@ -31,150 +23,104 @@ import {
   type Pattern,
   type ScaleFigures,
   SIZE_NAMES,
+  UPDATE_WAYS,
+  type UpdateWay,
 } from './scale-report.ts';
+import { Library, move } from './scale-updates.ts';
 import { spread } from './statistics.ts';
 
 const OBJECT = `${root}/dist/bpf/overlay.bpf.o`;
 const PATTERNS: readonly Pattern[] = ['one', 'random'];
-const PASSES = 4;
-const VISIT_SECONDS = 0.25;
+const SLICES = { seconds: 0.02, rotations: 50 } as const;
 const UPDATES_MEASURED = 300_000;
 /** They come as a stream, not all in one list. */
 const GROUP = 10_000;
+const BATCHED = 100_000;
+const SINGLE = 1000;
 const BESIDE_SECONDS = 1;
 const TICK_MS = 10;
-
-interface Updates {
-  readonly perSecond: number; // of the hand
-  readonly encoded: number; // the same with making the entries
-  readonly cpuMicroseconds: number; // of this process, each
-}
-
-interface Options {
-  readonly bars: boolean;
-  readonly rounds: number;
-  readonly output: 'table' | 'json';
-  readonly write: boolean;
-}
-
-function options(): Options {
-  const positive = (text: string) => {
-    if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 on');
-    return Number(text);
-  };
-  return new Command('bench:records')
-    .option('--bars', 'exit 1 when a bar is missed', false)
-    .option('--rounds <n>', 'rounds over all sizes', positive, 5)
-    .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'json']).default('table'))
-    .option('--write', 'put the figures into docs/performance.md', false)
-    .parse()
-    .opts<Options>();
-}
-
-const progress = (text: string) => process.stderr.write(`${text}\n`);
-
-const fail = (why: Error): never => {
-  progress(`bench:records: ${why.message}`);
-  process.exit(2);
-};
 
 type PerSize<T> = Record<SizeName, T>;
 const perSize = <T>(of: (size: SizeName) => T) =>
   Object.fromEntries(SIZE_NAMES.map((size) => [size, of(size)])) as PerSize<T>;
 
-const packets = (host: ScaleHost, pattern: Pattern, seconds: number): Promise<SmallPackets> =>
-  smallPackets(
-    {
-      name: `${host.name}, ${pattern}`,
-      source: host.vm,
-      nextHop: NEXT_HOP,
-      sourceAddress: VM_ADDRESS,
-      destination: addressAt(1),
-      destinations: pattern === 'one' ? 1 : host.destinations,
-    },
-    seconds,
-  );
+const path = (host: ScaleHost, pattern: Pattern): PacketSource => ({
+  name: `${host.name}, ${pattern}`,
+  source: host.vm,
+  nextHop: NEXT_HOP,
+  sourceAddress: VM_ADDRESS,
+  destination: addressAt(1),
+  destinations: pattern === 'one' ? 1 : host.destinations,
+});
 
-/** Every size and pattern, there and back again. */
+/** Every size and pattern. */
 async function flows(hosts: Readonly<PerSize<ScaleHost>>) {
   const places = SIZE_NAMES.flatMap((size) => PATTERNS.map((pattern) => [size, pattern] as const));
-  const seen = perSize(() => ({ one: [] as SmallPackets[], random: [] as SmallPackets[] }));
-  for (let pass = 0; pass < PASSES; pass++)
-    for (const [size, pattern] of pass % 2 ? places.toReversed() : places)
-      seen[size][pattern].push(await packets(hosts[size], pattern, VISIT_SECONDS));
-  const median = (of: (p: SmallPackets) => number) =>
-    perSize((size) => {
-      const at = (pattern: Pattern) => spread(seen[size][pattern].map(of)).median;
-      return { one: at('one'), random: at('random') };
-    });
-  return { pps: median((p) => p.pps), cost: median((p) => p.busy / p.pps) };
+  const seen = await smallPackets(
+    places.map(([size, pattern]) => path(hosts[size], pattern)),
+    SLICES,
+  );
+  const at = (size: SizeName, pattern: Pattern) => seen[places.findIndex(([s, p]) => s === size && p === pattern)]!;
+  return perSize((size) => ({ one: at(size, 'one'), random: at(size, 'random') }));
 }
 
-/** The entry of a record that is there: its VM is on that host now. */
-function moved(template: Location, i: number, host: Address): Op {
-  const key = Buffer.from(encodeRecordKey(FIRST_SLOT, addressAt(i))).toString('hex');
-  const location = { ...template, mac: macAt(i), destination: host, nextHop: host };
-  const value = Buffer.from(encodeLocation(location)).toString('hex');
-  const resource = {
-    kind: 'entry',
-    key: `records ${key}`,
-    slot: FIRST_SLOT,
-    spec: { map: 'records', key, value },
-  } as const;
-  return { verb: 'update', impact: 'flow', resource };
-}
+/** This process cannot tell the hand's share from that of encoding. */
+type CpuWay = Exclude<UpdateWay, 'hand'>;
+type Rates<W extends UpdateWay> = Record<W, number>;
 
-/**
- * Moves `count` VMs, from new place to the kernel; never the VM that sends, nor the one its flow goes to. Returns the seconds
- * that the hand had.
- */
-async function move(host: ScaleHost, template: Location, from: number, count: number, round: number): Promise<number> {
-  const ops = Array.from({ length: count }, (_, n) => {
-    const i = 2 + ((from + n) % (host.destinations - 1));
-    return moved(template, i, providerOf((i + round) % HOSTS));
+/** Each way by itself; returns updates a second and microseconds of this process's CPU for each. */
+async function updates(
+  host: ScaleHost,
+  library: Library,
+  round: number,
+): Promise<{ perSecond: Rates<UpdateWay>; cpu: Rates<CpuWay> }> {
+  const cpuFor = async <T>(count: number, work: () => Promise<T>) => {
+    const from = process.cpuUsage();
+    const result = await work();
+    const { user, system } = process.cpuUsage(from);
+    return { result, cpu: (user + system) / count };
+  };
+  const hand = await cpuFor(UPDATES_MEASURED, async () => {
+    const sum = { encoding: 0, hand: 0 };
+    for (let n = 0; n < UPDATES_MEASURED; n += GROUP) {
+      const spent = await move(host, round * UPDATES_MEASURED + n, GROUP, round);
+      sum.encoding += spent.encoding;
+      sum.hand += spent.hand;
+    }
+    return sum;
   });
-  const begin = performance.now();
-  const { failures } = await host.entries.executeAll(ops);
-  if (failures[0]) throw failures[0].error;
-  return (performance.now() - begin) / 1000;
-}
-
-/** The value that the data plane has for the record of the one flow. */
-function templateOf(host: ScaleHost): Location {
-  const value = host.maps.get('records')!.get(encodeRecordKey(FIRST_SLOT, addressAt(1)));
-  if (!value) throw new Error('the record of the flow is not there');
-  return decodeLocation(value);
-}
-
-async function updates(host: ScaleHost, template: Location, round: number): Promise<Updates> {
-  const from = performance.now();
-  const cpu = process.cpuUsage();
-  let hand = 0;
-  for (let n = 0; n < UPDATES_MEASURED; n += GROUP)
-    hand += await move(host, template, round * UPDATES_MEASURED + n, GROUP, round);
-  const { user, system } = process.cpuUsage(cpu);
-  const encoded = UPDATES_MEASURED / ((performance.now() - from) / 1000);
-  return { perSecond: UPDATES_MEASURED / hand, encoded, cpuMicroseconds: (user + system) / UPDATES_MEASURED };
+  const from = round * UPDATES_MEASURED;
+  const batched = await cpuFor(BATCHED, () => library.update(from, BATCHED / GROUP, GROUP, round + 1));
+  const single = await cpuFor(SINGLE, () => library.update(from, SINGLE, 1, round + 2));
+  return {
+    perSecond: {
+      hand: UPDATES_MEASURED / hand.result.hand,
+      encoded: UPDATES_MEASURED / (hand.result.encoding + hand.result.hand),
+      batched: BATCHED / batched.result,
+      single: SINGLE / single.result,
+    },
+    cpu: { encoded: hand.cpu, batched: batched.cpu, single: single.cpu },
+  };
 }
 
 /** One flow among a million records while records of others change at a steady rate. */
-async function besideChanges(host: ScaleHost, template: Location, round: number) {
+async function besideChanges(host: ScaleHost, round: number) {
   let sent: SmallPackets | undefined;
-  const flow = packets(host, 'one', BESIDE_SECONDS).then((p) => {
-    sent = p;
+  const flow = smallPackets([path(host, 'one')], { seconds: BESIDE_SECONDS, rotations: 1 }).then((p) => {
+    sent = p[0];
   });
   const from = performance.now();
   let changed = 0;
   while (!sent) {
     await delay(TICK_MS);
     const due = Math.floor(((performance.now() - from) / 1000) * MEANWHILE);
-    await move(host, template, changed, due - changed, round);
+    await move(host, changed, due - changed, round);
     changed = due;
   }
   const rate = changed / ((performance.now() - from) / 1000);
   await flow;
   const { pps, lost } = sent;
-  const arrived = pps * BESIDE_SECONDS;
+  const arrived = pps[0]! * BESIDE_SECONDS;
   return { arrived: arrived / (arrived + lost), rate };
 }
 
@@ -189,69 +135,79 @@ const memory = (host: ScaleHost): MapUse[] =>
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-const heap = (): number => {
+const perWay = <T>(of: (way: UpdateWay) => T) =>
+  Object.fromEntries((Object.keys(UPDATE_WAYS) as UpdateWay[]).map((way) => [way, of(way)])) as Record<UpdateWay, T>;
+
+/** Objects and buffers of this process. */
+const held = (): number => {
   collectGarbage();
-  return process.memoryUsage().heapUsed;
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 };
 
 async function measure(rounds: number): Promise<ScaleFigures> {
   loadSink();
   const hosts: Partial<PerSize<ScaleHost>> = {};
-  let heapBytes = 0;
+  let policyBytes = 0;
   for (const [number, size] of SIZE_NAMES.entries()) {
     progress(`loading ${SIZES[size].records} records`);
-    const before = heap();
+    const before = held();
     hosts[size] = await scaleHost(OBJECT, size, number, SIZES[size]);
-    heapBytes = heap() - before;
+    policyBytes = held() - before;
   }
   const all = hosts as PerSize<ScaleHost>;
-  const template = templateOf(all.million);
+  const before = held();
+  progress('making the store of records');
+  const library = new Library(all.million);
+  const storeBytes = held() - before;
   const pps = perSize(() => ({ one: [] as number[], random: [] as number[] }));
   const cost = perSize(() => ({ one: [] as number[], random: [] as number[] }));
   const beside: Awaited<ReturnType<typeof besideChanges>>[] = [];
-  const changes: Updates[] = [];
+  const changes: Awaited<ReturnType<typeof updates>>[] = [];
   for (let round = 0; round < rounds; round++) {
     const seen = await flows(all);
     for (const size of SIZE_NAMES)
       for (const pattern of PATTERNS) {
-        pps[size][pattern].push(seen.pps[size][pattern]);
-        cost[size][pattern].push(seen.cost[size][pattern]);
+        const { pps: rates, busy } = seen[size][pattern];
+        pps[size][pattern].push(...rates);
+        cost[size][pattern].push(busy / spread(rates).median);
       }
-    changes.push(await updates(all.million, template, round));
-    beside.push(await besideChanges(all.million, template, round));
-    const kpps = SIZE_NAMES.map((size) => PATTERNS.map((p) => (seen.pps[size][p] / 1e3).toFixed(0)).join('/'));
+    changes.push(await updates(all.million, library, round));
+    beside.push(await besideChanges(all.million, round));
+    const kpps = SIZE_NAMES.map((size) =>
+      PATTERNS.map((p) => (spread(seen[size][p].pps).median / 1e3).toFixed(0)).join('/'),
+    );
     progress(
-      `round ${round + 1}/${rounds}: kpps ${kpps.join(' | ')}, ${(changes.at(-1)!.perSecond / 1e3).toFixed(0)} k updates/s`,
+      `round ${round + 1}/${rounds}: kpps ${kpps.join(' | ')}, ${(changes.at(-1)!.perSecond.encoded / 1e3).toFixed(0)} k updates/s`,
     );
   }
   return {
     pps,
     cost,
-    updates: changes.map((c) => c.perSecond),
-    updatesEncoded: changes.map((c) => c.encoded),
-    updateCpu: changes.map((c) => c.cpuMicroseconds),
+    updates: perWay((way) => changes.map((c) => c.perSecond[way])),
+    updateCpu: {
+      encoded: changes.map((c) => c.cpu.encoded),
+      batched: changes.map((c) => c.cpu.batched),
+      single: changes.map((c) => c.cpu.single),
+    },
     undisturbed: beside.map((b) => b.arrived),
     changesMeanwhile: beside.map((b) => b.rate),
     loading: perSize((size) => all[size].loading),
     memory: memory(all.million),
-    heapBytes,
+    policyBytes,
+    storeBytes,
   };
 }
 
-function compile(): void {
-  if (os.cpus().length < 2) throw new Error('bench:records needs two CPUs: one generates, one forwards');
-  for (const build of ['bin/bpf.sh', 'bench/build.sh']) execFileSync(`${root}/${build}`, { stdio: ['ignore', 2, 2] });
-}
-
-async function main(o: Options): Promise<number> {
-  const figures = await measure(o.rounds);
+async function run(rounds: number): Promise<Outcome> {
+  const figures = await measure(rounds);
   const verdicts = bars(figures);
-  if (o.write) publish('bench:records', markdown(figures, machine()));
-  const result = { benchmark: 'records', machine: machine(), figures, bars: verdicts };
-  process.stdout.write(o.output === 'json' ? `${JSON.stringify(result)}\n` : `\n${forPeople(figures)}\n`);
-  process.stdout.write(`${verdictLine(verdicts)}\n`);
-  return o.bars && verdicts.some((v) => !v.held) ? 1 : 0;
+  return {
+    data: { benchmark: 'records', machine: machine(), figures, bars: verdicts },
+    table: forPeople(figures),
+    markdown: markdown(figures, machine()),
+    bars: verdicts,
+  };
 }
 
-const chosen = options();
-await isolated(compile, () => main(chosen)).catch(fail);
+await runBenchmark({ name: 'bench:records', rounds: 'rounds over all sizes', run });

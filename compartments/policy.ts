@@ -3,7 +3,7 @@
  * Pure; the paths are those of the runtime shape, beginning with the index of the VM network: `[1, 'lookupRecords', 3, 'mac']`.
  */
 import { type Address, familyOf, type Mac, macBytes } from '../lib/address.ts';
-import { contains, prefixFamily, routerOf } from '../lib/prefix.ts';
+import { covering, prefixFamily, routerOf } from '../lib/prefix.ts';
 import type {
   CustomerRoute,
   InternalInterface,
@@ -130,7 +130,14 @@ function uniqueness(holders: readonly Holder[]): readonly PolicyProblem[] {
 }
 
 function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonly PolicyProblem[] {
-  const onLink = d.customerRoutes.filter((r) => r.nextHop === undefined);
+  const onLink = d.customerRoutes
+    .filter((r) => r.nextHop === undefined)
+    .map(({ vsid, destinationPrefix }) => ({
+      vsid,
+      destinationPrefix,
+      covers: covering(destinationPrefix),
+      router: routerOf(destinationPrefix),
+    }));
   const problems: PolicyProblem[] = [];
   for (const h of holders) {
     const unusable = h.mac === ROUTER_MAC ? !h.record : (macBytes(h.mac)[0]! & 1) === 1 || /^[0:]+$/.test(h.mac);
@@ -147,8 +154,8 @@ function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonl
           problem: `${address} is no address of an adapter`,
           cure: 'Write its address, or the type L2Only when it is not known.',
         });
-      const subnet = onLink.find((r) => r.vsid === h.vsid && contains(r.destinationPrefix, address));
-      const router = subnet && routerOf(subnet.destinationPrefix) === address;
+      const subnet = onLink.find((r) => r.vsid === h.vsid && r.covers(address));
+      const router = subnet?.router === address;
       if (router && !(h.record && h.mac === ROUTER_MAC))
         problems.push({
           path,

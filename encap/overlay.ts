@@ -17,15 +17,11 @@ import { DEFAULT_SLOT, portOf, type Slot } from '../compartments/numbers.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
 import type { AnyResource, Resource } from '../compartments/resource.ts';
 import { type Address, familyOf, type Mac } from '../lib/address.ts';
-import { contains, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
+import { type Covering, contains, covering, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
 import {
   type Encapsulation,
-  type EntryMap,
   encodeAddress,
-  encodeLocation,
-  encodeMacKey,
   encodePort,
-  encodeRecordKey,
   encodeRoute,
   encodeRouteKey,
   encodeTunnel,
@@ -45,10 +41,10 @@ import {
   PROVIDER_PEER,
   PROVIDER_VXLAN,
   ROUTE_VIA,
-  slotOfEntry,
   TUNNEL_NVGRE,
   TUNNEL_VXLAN,
 } from './abi.ts';
+import { entry, type LocationEntries, PackedLocations, SingleLocations } from './location-entries.ts';
 
 /** The field of the maps has sixteen bits. */
 const MAX_MTU = 0xffff;
@@ -84,6 +80,8 @@ export interface OverlayDomain {
   readonly ports: readonly OverlayPort[];
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
+  /** What the whole VM network names, when the lists hold a part of it only. */
+  readonly named?: { readonly vsids: readonly Vsid[]; readonly peers: readonly Address[] };
 }
 
 export interface OverlayInput {
@@ -119,7 +117,9 @@ export const gatewayDomains = (
         gateway: true,
       })),
       customerRoutes: c.customerRoutes,
-      lookupRecords: c.lookupRecords,
+      get lookupRecords() {
+        return c.lookupRecords;
+      },
     };
   });
 
@@ -133,7 +133,9 @@ export const hostDomains = (
     slot: slotOf(d),
     ports: d.ports.map((p) => ({ ...p, gateway: false })),
     customerRoutes: d.customerRoutes,
-    lookupRecords: d.lookupRecords,
+    get lookupRecords() {
+      return d.lookupRecords;
+    },
   }));
 
 const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';
@@ -176,7 +178,7 @@ function pathTo(input: OverlayInput, destination: Address): Path | undefined {
   return route && through(route.interfaceAlias, route.nextHop);
 }
 
-/** The same for every record of a host: a policy has far more records than hosts. */
+/** The same for every record of a host: a policy has far more records than hosts. None leads to ourselves. */
 type PathsTo = (destination: Address) => Path | undefined;
 
 function pathsOf(input: OverlayInput): PathsTo {
@@ -184,17 +186,11 @@ function pathsOf(input: OverlayInput): PathsTo {
   return (destination) => {
     const path = known.get(destination);
     if (path || known.has(destination)) return path;
-    const found = pathTo(input, destination);
+    const own = input.providerAddresses.some((p) => p.providerAddress === destination);
+    const found = own ? undefined : pathTo(input, destination);
     known.set(destination, found);
     return found;
   };
-}
-
-const hex = (b: Uint8Array): string => Buffer.from(b.buffer, b.byteOffset, b.length).toString('hex');
-
-function entry(map: EntryMap, key: Uint8Array, value: Uint8Array, label: string, text = hex(value)): Resource<'entry'> {
-  const spec = { map, key: hex(key), value: text };
-  return { kind: 'entry', key: `${map} ${spec.key}`, slot: slotOfEntry(map, key, value), spec, label };
 }
 
 const filter = (input: OverlayInput, device: string, program: string, slot: Slot): AnyResource => ({
@@ -205,18 +201,30 @@ const filter = (input: OverlayInput, device: string, program: string, slot: Slot
   label: `${program} on ${device}`,
 });
 
-const routedFlag = (d: OverlayDomain, vsid: Vsid, address: Address): number =>
-  d.customerRoutes.some((r) => r.nextHop === undefined && r.vsid === vsid && contains(r.destinationPrefix, address))
-    ? LOCATION_ROUTED
-    : 0;
+/** A VM network with its answers to what every record asks. */
+interface Domain extends OverlayDomain {
+  /** Prefixes that are on-link in a virtual subnet. */
+  readonly onLink: ReadonlyMap<Vsid, readonly Covering[]>;
+  readonly portsByMac: ReadonlyMap<Mac, readonly OverlayPort[]>;
+}
+
+function indexed(d: OverlayDomain): Domain {
+  const onLink = new Map<Vsid, Covering[]>();
+  for (const { vsid, nextHop, destinationPrefix } of d.customerRoutes)
+    if (nextHop === undefined) onLink.set(vsid, [...(onLink.get(vsid) ?? []), covering(destinationPrefix)]);
+  return { ...d, onLink, portsByMac: Map.groupBy(d.ports, (p) => p.mac) };
+}
+
+const routedFlag = (d: Domain, vsid: Vsid, address: Address): number =>
+  d.onLink.get(vsid)?.some((covers) => covers(address)) ? LOCATION_ROUTED : 0;
 
 /** A place in the VM network with the address under which it is known; L2Only records have none. */
 interface Place {
-  readonly address?: Address;
+  readonly address: Address | undefined;
   readonly location: Location;
 }
 
-const portLocation = (d: OverlayDomain, port: OverlayPort, link: Link, address?: Address): Location => ({
+const portLocation = (d: Domain, port: OverlayPort, link: Link, address?: Address): Location => ({
   rdid: d.slot,
   vsid: port.vsid,
   port: link.index,
@@ -229,30 +237,42 @@ const portLocation = (d: OverlayDomain, port: OverlayPort, link: Link, address?:
   nextHop: NO_ADDRESS,
 });
 
-function portPlaces(d: OverlayDomain, port: OverlayPort, link: Link): readonly Place[] {
-  if (port.addresses.length === 0) return [{ location: portLocation(d, port, link) }];
+function portPlaces(d: Domain, port: OverlayPort, link: Link): readonly Place[] {
+  if (port.addresses.length === 0) return [{ address: undefined, location: portLocation(d, port, link) }];
   return port.addresses.map((address) => ({ address, location: portLocation(d, port, link, address) }));
 }
 
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
-function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: LookupRecord): Place | undefined {
-  const known = r.type === 'L2Only' ? {} : { address: r.customerAddress };
+function recordPlace(input: OverlayInput, to: PathsTo, d: Domain, r: LookupRecord): Place | undefined {
+  const address = r.type === 'L2Only' ? undefined : r.customerAddress;
   const flags = routedFlag(d, r.vsid, r.customerAddress);
-  const base = { rdid: d.slot, vsid: r.vsid, port: 0, mac: r.mac };
   if (r.mac === ROUTER_MAC) {
     const none = { destination: NO_ADDRESS, source: NO_ADDRESS, nextHop: NO_ADDRESS };
-    return { ...known, location: { ...base, ...none, uplink: 0, mtu: 0, flags: flags | LOCATION_ROUTER } };
+    const base = { rdid: d.slot, vsid: r.vsid, port: 0, uplink: 0, mtu: 0, mac: r.mac };
+    return { address, location: { ...base, ...none, flags: flags | LOCATION_ROUTER } };
   }
   // A local port is the truth about its adapter, whatever the record says; further records give it further addresses.
-  const port = d.ports.find((p) => p.vsid === r.vsid && p.mac === r.mac);
+  const port = d.portsByMac.get(r.mac)?.find((p) => p.vsid === r.vsid);
   if (port) {
     const link = input.link(port.device);
-    return link && { ...known, location: portLocation(d, port, link, known.address) };
+    return link && { address, location: portLocation(d, port, link, address) };
   }
-  const own = input.providerAddresses.some((p) => p.providerAddress === r.providerAddress);
-  const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : to(r.providerAddress);
+  const path = r.rule === 'TranslationMethodEncap' ? to(r.providerAddress) : undefined;
   if (!path) return undefined;
-  return { ...known, location: { ...base, ...path, destination: r.providerAddress, flags: flags | path.flags } };
+  // Field by field: copying objects takes longer than all the rest, a million times.
+  const location = {
+    rdid: d.slot,
+    vsid: r.vsid,
+    port: 0,
+    uplink: path.uplink,
+    flags: flags | path.flags,
+    mtu: path.mtu,
+    mac: r.mac,
+    destination: r.providerAddress,
+    source: path.source,
+    nextHop: path.nextHop,
+  };
+  return { address, location };
 }
 
 function routeEntries(d: OverlayDomain, records: ReadonlyMap<Address, Location>): readonly Resource<'entry'>[] {
@@ -286,13 +306,30 @@ function portEntry(d: OverlayDomain, port: OverlayPort, link: Link): Resource<'e
   return entry('ports', encodeU32(link.index), value, `port ${d.name} ${port.name}`);
 }
 
+/** Virtual subnets that anything of a VM network names. */
+function vsidsOf({ ports, customerRoutes, lookupRecords, named }: OverlayDomain): readonly Vsid[] {
+  if (named) return named.vsids;
+  const vsids = new Set<Vsid>();
+  for (const list of [ports, customerRoutes, lookupRecords]) for (const { vsid } of list) vsids.add(vsid);
+  return [...vsids];
+}
+
+/** Provider addresses that the records of a VM network name. */
+function peersOf({ lookupRecords, named }: OverlayDomain): readonly Address[] {
+  if (named) return named.peers;
+  const peers = new Set<Address>();
+  for (const r of lookupRecords)
+    if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC) peers.add(r.providerAddress);
+  return [...peers];
+}
+
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
 function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
   const ours = input.providerAddresses.map((p) => p.providerAddress);
   const flags = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
-  const peers = new Set(d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress));
+  const peers = peersOf(d);
   return vsids.flatMap((vsid) =>
-    [...peers]
+    peers
       .filter((peer) => !ours.includes(peer))
       .flatMap((peer) =>
         ours
@@ -309,38 +346,39 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
   );
 }
 
-/** A location stands under its address and under its MAC; it is encoded once. */
-function locationEntries(): (map: EntryMap, key: Uint8Array, l: Location, label: string) => Resource<'entry'> {
-  const known = new Map<Location, { readonly value: Uint8Array; readonly text: string }>();
-  return (map, key, location, label) => {
-    let encoded = known.get(location);
-    if (!encoded) {
-      const value = encodeLocation(location);
-      encoded = { value, text: hex(value) };
-      known.set(location, encoded);
-    }
-    return entry(map, key, encoded.value, label, encoded.text);
-  };
+interface PortLink {
+  readonly port: OverlayPort;
+  readonly link: Link;
 }
 
-function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): readonly AnyResource[] {
+/** One by one: there may be a million. */
+function* placesOf(input: OverlayInput, to: PathsTo, d: Domain, ports: readonly PortLink[]): Generator<Place> {
+  for (const { port, link } of ports) yield* portPlaces(d, port, link);
+  for (const r of d.lookupRecords) {
+    const place = recordPlace(input, to, d, r);
+    if (place) yield place;
+  }
+}
+
+function domainResources(
+  input: OverlayInput,
+  to: PathsTo,
+  domain: OverlayDomain,
+  locations: LocationEntries,
+): readonly AnyResource[] {
+  const d = indexed(domain);
   const ports = d.ports.flatMap((port) => {
     const link = input.link(port.device);
     return link ? [{ port, link }] : [];
   });
-  const places = [
-    ...ports.flatMap(({ port, link }) => portPlaces(d, port, link)),
-    ...d.lookupRecords.map((r) => recordPlace(input, to, d, r)).filter((p) => p !== undefined),
-  ];
-  const records = new Map<Address, Location>();
-  const macs = new Map<string, Location>();
-  for (const { address, location } of places) {
-    if (address !== undefined && !records.has(address)) records.set(address, location);
-    const key = `${location.vsid} ${location.mac}`;
-    if (!macs.has(key) && location.mac !== ROUTER_MAC) macs.set(key, location);
+  const records = new Map<Address, Location>(); // that routes lead through
+  const hops = new Set(d.customerRoutes.map((r) => r.nextHop));
+  for (const { address, location } of placesOf(input, to, d, ports)) {
+    if (address !== undefined && locations.record(d.name, d.slot, address, location) && hops.has(address))
+      records.set(address, location);
+    if (location.mac !== ROUTER_MAC) locations.mac(d.name, location);
   }
-  const vsids = [...new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid))];
-  const locationEntry = locationEntries();
+  const vsids = vsidsOf(d);
   return [
     // Only our own links lead back to a tenant by their name; a VM's device belongs to the host. Ours get their program as soon
     // as they are made, and are up only with it; a VM's device may be away.
@@ -349,12 +387,6 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
       .map((port) => filter(input, port.device, PROGRAMS.port, port.gateway ? d.slot : DEFAULT_SLOT)),
     ...ports.map(({ port, link }) => portEntry(d, port, link)),
     ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
-    ...[...records].map(([address, location]) =>
-      locationEntry('records', encodeRecordKey(d.slot, address), location, `lookup record ${d.name} ${address}`),
-    ),
-    ...[...macs.values()].map((location) =>
-      locationEntry('macs', encodeMacKey(location.vsid, location.mac), location, `MAC ${d.name} ${location.mac}`),
-    ),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),
   ];
@@ -366,8 +398,7 @@ function sharedResources(input: OverlayInput): readonly AnyResource[] {
   const add = (address: Address, flag: number) => flags.set(address, (flags.get(address) ?? 0) | flag);
   const local = PROVIDER_LOCAL | (takes(input).includes('VXLAN') ? PROVIDER_VXLAN : 0);
   for (const p of input.providerAddresses) add(p.providerAddress, local);
-  for (const r of input.domains.flatMap((d) => d.lookupRecords))
-    if (r.mac !== ROUTER_MAC) add(r.providerAddress, PROVIDER_PEER);
+  for (const peer of new Set(input.domains.flatMap(peersOf))) add(peer, PROVIDER_PEER);
   const uplinks = input.netAdapters.filter((a) =>
     input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias),
   );
@@ -379,8 +410,16 @@ function sharedResources(input: OverlayInput): readonly AnyResource[] {
   ];
 }
 
-/** Everything the overlay needs on this machine; callers take the slots they want. */
-export function overlayResources(input: OverlayInput): readonly AnyResource[] {
+/**
+ * Everything the overlay needs on this machine; callers take the slots they want. Packed = the entries of RECORD_MAPS are one
+ * resource of kind `entries` for each map.
+ */
+export function overlayResources(input: OverlayInput, packed = false): readonly AnyResource[] {
   const to = pathsOf(input);
-  return [...sharedResources(input), ...input.domains.flatMap((d) => domainResources(input, to, d))];
+  const rows = input.domains.reduce((sum, d) => sum + d.lookupRecords.length + d.ports.length, 1);
+  const locations = packed ? new PackedLocations(rows) : new SingleLocations();
+  const resources = [...sharedResources(input)];
+  for (const d of input.domains) for (const r of domainResources(input, to, d, locations)) resources.push(r);
+  for (const r of locations.resources()) resources.push(r);
+  return resources;
 }

@@ -1,20 +1,31 @@
 /**
  * Builds the appliance (`hnv-gateway.qcow2`, boots by itself on a PC BIOS) and the world guest of the lab (`world.img`, booted
- * with `vmlinuz` and `initrd` beside it, its programs on `world-programs.tar`). Each file is made again only when its inputs
- * changed: Debian's packages take a minute, a changed gateway seconds. Needs root, but no loop device, mount or KVM.
+ * with `kernel` and `initrd` beside it, its programs on `world-programs.tar`). Each file is made again only when its inputs
+ * changed: Debian's packages take a minute, a changed gateway seconds. Needs root, but no loop device or KVM.
  *
  * SOURCE_DATE_EPOCH (seconds) dates every file of the Debian layer and the initramfs; without it a constant.
  *
  * usage: node image/build.ts [--debian]     (--debian: fetch the Debian packages anew, for security updates)
  */
-import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { alone, cached, digestOf } from './cached.ts';
 import { makeBootDisk, makeExt4 } from './disk.ts';
 import { makeTarDrive } from './drive.ts';
 import { kernelOf, makeInitrd } from './initrd.ts';
 import { run } from './run.ts';
-import { placeAppliance, placeKernel, placeNode, placePrograms, placeWorld, unpack, unpackModules } from './tree.ts';
+import {
+  compilePrograms,
+  placeAppliance,
+  placeCompiled,
+  placeKernel,
+  placeNode,
+  placePrograms,
+  placeWorld,
+  unpack,
+  unpackModules,
+} from './tree.ts';
+import { vmlinuxOf } from './vmlinux.ts';
 
 const here = import.meta.dirname;
 const root = join(here, '..');
@@ -26,7 +37,7 @@ export const IMAGES = {
   appliance: join(cache, 'hnv-gateway.qcow2'),
   world: join(cache, 'world.img'),
   worldPrograms: join(cache, 'world-programs.tar'),
-  vmlinuz: join(cache, 'vmlinuz'),
+  kernel: join(cache, 'kernel'),
   initrd: join(cache, 'initrd'),
 } as const;
 
@@ -80,12 +91,13 @@ async function buildSteps(debianAnew: boolean, progress: (line: string) => void)
     },
   );
 
-  const initrdDigest = digestOf(source('boot', 'initrd.ts', 'tree.ts', 'disk.ts'), [debian]);
-  const boot = [IMAGES.initrd, IMAGES.vmlinuz] as const;
-  await step('kernel and initramfs', boot, initrdDigest, async (initrd, vmlinuz) => {
+  const initrdDigest = digestOf(source('boot', 'initrd.ts', 'vmlinux.ts', 'tree.ts', 'disk.ts'), [debian]);
+  const boot = [IMAGES.initrd, IMAGES.kernel] as const;
+  await step('kernel and initramfs', boot, initrdDigest, async (initrd, kernel) => {
     await unpack(tars[0], work('kernel'));
     await makeInitrd(work('kernel'), work('initrd'), initrd, EPOCH);
-    cpSync(join(work('kernel'), 'boot', `vmlinuz-${kernelOf(work('kernel'))}`), vmlinuz);
+    const bzImage = readFileSync(join(work('kernel'), 'boot', `vmlinuz-${kernelOf(work('kernel'))}`));
+    writeFileSync(kernel, vmlinuxOf(bzImage) ?? bzImage);
     rmSync(work('kernel'), { recursive: true });
   });
 
@@ -98,16 +110,10 @@ async function buildSteps(debianAnew: boolean, progress: (line: string) => void)
     await makeExt4(out, { tree: work('world'), label: 'HNV-ROOT', bytes: DISK_BYTES });
     rmSync(work('world'), { recursive: true });
   });
-  const programsDigest = digestOf([dist, ...source('root/usr/bin')]);
-  await step('world programs', [IMAGES.worldPrograms], programsDigest, async (out) => {
-    rmSync(work('programs'), { recursive: true, force: true });
-    placePrograms(work('programs'), dist);
-    await makeTarDrive(work('programs'), out);
-  });
-
   const inputs = [dist, ...source('root', 'charon', 'units.list')];
   const applianceDigest = digestOf(inputs, [initrdDigest, process.version]);
-  await step('appliance', [IMAGES.appliance], applianceDigest, async (out) => {
+  const compiled = join(cache, 'compiled.tar');
+  await step('appliance', [IMAGES.appliance, compiled], applianceDigest, async (out, compiledOut) => {
     const raw = work('appliance.raw');
     await unpack(tars[0], work('appliance'));
     placeKernel(work('appliance'), IMAGES.initrd);
@@ -115,11 +121,20 @@ async function buildSteps(debianAnew: boolean, progress: (line: string) => void)
     placeAppliance(work('appliance'));
     placeNode(work('appliance'), node);
     placePrograms(work('appliance'), dist);
+    await makeTarDrive(await compilePrograms(work('appliance')), compiledOut);
     const root = { tree: work('appliance'), label: 'HNV-ROOT', bytes: DISK_BYTES };
     await makeBootDisk(raw, join(here, 'boot/grub.cfg'), root);
     await run('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, out]);
     rmSync(raw);
     rmSync(work('appliance'), { recursive: true });
+  });
+
+  const programsDigest = digestOf([dist, ...source('root/usr/bin')], [applianceDigest]);
+  await step('world programs', [IMAGES.worldPrograms], programsDigest, async (out) => {
+    rmSync(work('programs'), { recursive: true, force: true });
+    placePrograms(work('programs'), dist);
+    await placeCompiled(work('programs'), compiled);
+    await makeTarDrive(work('programs'), out);
   });
 }
 

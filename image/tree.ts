@@ -7,6 +7,9 @@ import { run } from './run.ts';
 const here = import.meta.dirname;
 const LOADED_AT_BOOT = 'root/etc/modules-load.d/hnv-gateway.conf';
 const PRODUCT = 'usr/lib/hnv-gateway';
+/** Where the programs find their compiled code; hnv-gateway.service and the commands in root/usr/bin name it to Node. */
+const COMPILED = `${PRODUCT}/compile-cache`;
+const PROGRAMS = ['gateway.js', 'hnvgw.js', 'hnvhost.js'];
 
 /** Unpacks a tar into an empty directory. */
 export async function unpack(tar: string, tree: string): Promise<void> {
@@ -30,6 +33,23 @@ export function placeNode(tree: string, node: string): void {
   place(node, join(tree, PRODUCT, 'node'));
   chmodSync(join(tree, PRODUCT, 'node'), 0o755);
 }
+
+/**
+ * Lets Node compile the programs once, in the tree itself: its cache (`node:module`, NODE_COMPILE_CACHE) goes by path, version and
+ * user, and saves every start a third of its time. Returns the directory with the result.
+ */
+export async function compilePrograms(tree: string): Promise<string> {
+  const programs = PROGRAMS.filter((name) => existsSync(join(tree, PRODUCT, name)));
+  const script = programs.map((name) => `chroot "$1" /${PRODUCT}/node /${PRODUCT}/${name} --help`);
+  // The programs look into /proc as they load; the mount ends with the namespace.
+  const inTree = ['set -eu', 'mount -t proc proc "$1/proc"', ...script].join('\n');
+  mkdirSync(join(tree, COMPILED), { recursive: true });
+  await run('unshare', ['--mount', 'sh', '-c', inTree, 'sh', tree], { env: { NODE_COMPILE_CACHE: `/${COMPILED}` } });
+  return join(tree, COMPILED);
+}
+
+/** The result of compilePrograms, kept in a tar, for another tree with the same programs. */
+export const placeCompiled = (tree: string, tar: string): Promise<void> => unpack(tar, join(tree, COMPILED));
 
 /** /boot as GRUB and the lab expect it: `vmlinuz` and `initrd` without a version in their names. */
 export function placeKernel(tree: string, initrd: string): string {

@@ -30,7 +30,7 @@ export interface KernelHandOptions extends NamespacesOptions {
   readonly nics: () => readonly NicInUse[];
 }
 
-type KernelKind = Exclude<Kind, 'entry' | 'connection'>;
+type KernelKind = Exclude<Kind, 'entry' | 'entries' | 'connection'>;
 interface Tools {
   readonly namespaces: Namespaces;
   readonly programs: Programs;
@@ -72,7 +72,7 @@ const STEPS: { readonly [K in KernelKind]: Steps<K> } = {
   },
   filter: {
     ensure: ({ namespaces, programs }, spec) => ensureFilter(namespaces, programs, spec),
-    remove: ({ namespaces }, spec) => removeFilter(namespaces, spec),
+    remove: ({ namespaces, programs }, spec) => removeFilter(namespaces, programs, spec),
   },
 };
 

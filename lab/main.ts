@@ -45,10 +45,11 @@ Ctrl-C ends it.
 
 const interrupted = (): Promise<void> =>
   new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    // Not `once`: a second Ctrl-C would end this process before it has ended the machines.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
   });
 
-/** 128 + SIGINT, as a shell would say it. */
+/** 128 + SIGINT, as a shell says it. */
 const INTERRUPTED = 130;
 
 async function play(options: PlayOptions): Promise<number> {
@@ -61,7 +62,9 @@ async function play(options: PlayOptions): Promise<number> {
     throw error;
   });
   try {
-    const judged = await Promise.race([runChecks(lab, options.only ?? [], progress), ended]);
+    // What checks say of machines that are being stopped under them is no verdict.
+    const tell: Progress = (line) => interruption.signal.aborted || progress(line);
+    const judged = await Promise.race([runChecks(lab, options.only ?? [], tell), ended]);
     if (!judged) return INTERRUPTED;
     process.stdout.write(`${options.output === 'json' ? asJson(judged) : totals(judged)}\n`);
     if (options.once) return judged.length > 0 && judged.every((j) => j.verdict.held) ? 0 : 1;
@@ -103,7 +106,10 @@ const program = new Command('lab')
   .option('--only <id...>', 'run only the checks whose id begins so (for work on a check)')
   .addOption(new Option('-o, --output <form>', 'form of the verdicts').choices(['text', 'json']).default('text'))
   .action(async (options: PlayOptions) => {
-    process.exitCode = await play(options);
+    const code = await play(options);
+    // Checks that were interrupted would hold this process up.
+    if (code === INTERRUPTED) process.exit(code);
+    process.exitCode = code;
   });
 
 program

@@ -31,7 +31,7 @@ export const worldGuest = (): Guest =>
     disk: IMAGES.world,
     diskFormat: 'raw',
     kernel: {
-      image: IMAGES.vmlinuz,
+      image: IMAGES.kernel,
       initrd: IMAGES.initrd,
       append:
         'console=ttyS0 root=LABEL=HNV-ROOT init=/world/init hnv.unpack=/dev/vdb net.ifnames=0 quiet mitigations=off',

@@ -5,7 +5,7 @@ import type { Scope } from '../../compartments/reconcile.ts';
 import type { AnyResource, Op } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
 import { type DataPlaneEvent, watchEvents } from '../../control/io/ring.ts';
-import { ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
+import { ENTRY_MAPS, PINNED_MAPS, RECORD_MAPS, slotOfEntry } from '../../encap/abi.ts';
 import { gatewayDomains, type Link, overlayLink, overlayResources } from '../../encap/overlay.ts';
 import { type Machine, recordOps } from '../../encap/record-ops.ts';
 import type { Changed } from '../../encap/records.ts';
@@ -13,6 +13,7 @@ import type { Entries } from '../../encap/show.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
 import { openPinned, type Pinned } from '../../kernel/pinned.ts';
+import { derive } from '../../lib/derive.ts';
 import type { Running } from '../running.ts';
 
 export class DataPlane {
@@ -24,7 +25,7 @@ export class DataPlane {
   constructor(objectFile: string, pinDirectory: string) {
     this.#pinned = openPinned(objectFile, pinDirectory, PINNED_MAPS);
     const entryMaps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
-    this.hand = new EntryHand(entryMaps, slotOfEntry);
+    this.hand = new EntryHand(entryMaps, slotOfEntry, RECORD_MAPS);
   }
 
   get programs(): Pinned['programs'] {
@@ -34,18 +35,17 @@ export class DataPlane {
   /** The overlay's resources of one slot or of all. A tenant's are made from that tenant alone. */
   resources({ config, table }: Running, scope: Scope): readonly AnyResource[] {
     const domains = gatewayDomains(config, (c) => slotOf(table, c.routingDomainId));
-    const all = overlayResources({
-      ...this.#machine(config),
-      domains: scope === 'all' || scope === DEFAULT_SLOT ? domains : domains.filter((d) => d.slot === scope),
-    });
+    const chosen = scope === 'all' || scope === DEFAULT_SLOT ? domains : domains.filter((d) => d.slot === scope);
+    const all = overlayResources({ ...this.#machine(config), domains: chosen }, scope === 'all');
     return scope === 'all' ? all : all.filter((r) => r.slot === scope);
   }
 
   /** What must be done when only records of some VM networks changed. */
   recordOps(before: Running, after: Running, networks: Changed['networks']): readonly Op[] {
-    const domainOf = ({ config, table, positions }: Running, id: RoutingDomainId) => {
+    const domainOf = ({ config, table, positions, records }: Running, id: RoutingDomainId) => {
       const compartments = [config.compartments[positions.get(id)!]!];
-      return gatewayDomains({ ...config, compartments }, (c) => slotOf(table, c.routingDomainId))[0]!;
+      const [domain] = gatewayDomains({ ...config, compartments }, (c) => slotOf(table, c.routingDomainId));
+      return derive(domain!, { records: records.networks.get(id)!.kept['lookup-record'] });
     };
     const changes = [...networks].map(([id, touched]) => ({
       before: domainOf(before, id),

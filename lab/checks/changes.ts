@@ -1,6 +1,7 @@
 /**
  * Points 6 and 7: a wrong file changes nothing, a right one disturbs nobody. All of it happens under the traffic of both tenants,
- * once, in one go; each check judges its own part, and those about traffic that the whole of it lost no packet.
+ * once, in one go; each check judges its own part, and those about traffic that the whole of it lost no packet. A lost one is told
+ * with the step during which it was sent.
  */
 import { CONFIG, type InterfaceRow, type Refused, SECRETS_DIR } from '../appliance.ts';
 import { TENANTS, THIRD_TENANT } from '../fabrikam.ts';
@@ -72,12 +73,12 @@ const changes = once(async (scene) => {
   await gateway.machine.write(pathOf(BROKEN[0]!), BROKEN[0]!.text);
   await gateway.machine.write(THIRD, gatewayYaml([...TENANTS, THIRD_TENANT], SECRETS_DIR));
   const before = await gateway.read('interfaces');
-  return underTraffic(world, FLOWS, async () => {
-    const wrong = await applyWrong(scene);
+  return underTraffic(world, FLOWS, async (step) => {
+    const wrong = await step('wrong files are refused', () => applyWrong(scene));
     const planned = await gateway.stillNeeded(RUNNING);
     const after = await gateway.read('interfaces');
-    const joined = await joins(scene);
-    const left = await leaves(scene);
+    const joined = await step(`${THIRD_TENANT.name} is added`, () => joins(scene));
+    const left = await step(`${THIRD_TENANT.name} is taken away`, () => leaves(scene));
     return { wrong, planned, before: names(before.interfaces), after: names(after.interfaces), joined, left };
   });
 });

@@ -215,10 +215,12 @@ async function prepared(scene: Scene, attack: Attack): Promise<Shot> {
 }
 
 const volley = once(async (scene) => {
-  const shots = await Promise.all(ATTACKS.map((attack) => prepared(scene, attack)));
-  const places = [...new Set([...placesOf(CONTOSO), ...placesOf(WOODGROVE)])];
   const where = [...new Set(ATTACKS.map((a) => a.counted.where))];
-  const before = await counters(scene, where);
+  const [before, ...shots] = await Promise.all([
+    counters(scene, where),
+    ...ATTACKS.map((attack) => prepared(scene, attack)),
+  ]);
+  const places = [...new Set([...placesOf(CONTOSO), ...placesOf(WOODGROVE)])];
   const arrived = await watched(
     scene.world,
     places,

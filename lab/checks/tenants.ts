@@ -63,7 +63,7 @@ export const tunnelsUp: Check = {
       'Connected',
       90_000,
     );
-    const rows = await gateway.show('s2s');
+    const { s2s: rows } = await gateway.read('s2s');
     return verdict(
       rows.map((r) => [r.ConnectionState === 'Connected', `${r.RoutingDomain} ${r.Name} ${r.ConnectionState}`]),
     );

@@ -45,8 +45,8 @@ async function arrivals(
 
 /**
  * Sends all attacks and then their controls. When a control has arrived, the packets sent before it on the same way have had
- * their chance. Resolves with a function that counts the frames with a marker at a place, when all controls have arrived or ten
- * seconds have passed.
+ * their chance. Resolves with a function that counts the frames with a marker at a place, when all controls have arrived or half
+ * a minute has passed.
  */
 export async function watched(
   world: World,
@@ -57,7 +57,7 @@ export async function watched(
   let came: Awaited<ReturnType<typeof arrivals>> = new Map();
   const count = (netns: string, marker: string) => framesWith(came.get(netns) ?? [], [marker]);
   const all = () => sent.every(({ control, harmless }) => count(control.to, harmless) > 0);
-  await until('all control packets to arrive', 10_000, async () => {
+  await until('all control packets to arrive', 30_000, async () => {
     came = await arrivals(world, places);
     return all() ? true : undefined;
   }).catch(() => undefined);

@@ -144,7 +144,7 @@ export class Guest {
   /** The result of a program that was spawned, or undefined at the deadline (performance.now()). To be asked once. */
   async exited(pid: number, deadline: number): Promise<ExecResult | undefined> {
     // Each question costs the guest a few milliseconds of its emulated processor.
-    for (let pause = 40; ; pause = Math.min(pause * 1.5, 300)) {
+    for (let pause = 40; ; pause = Math.min(pause * 1.3, 200)) {
       const s = await this.#agent.call<ExecStatus>('guest-exec-status', { pid });
       if (s.exited) {
         const code = s.signal === undefined ? (s.exitcode ?? 0) : 128 + s.signal;

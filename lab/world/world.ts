@@ -2,13 +2,12 @@
  * The world at work: brings the topology up on a machine, runs the hosts' agents, the sites' IPsec daemons and the web servers,
  * and does what tenants do: fetch pages, ping, dial, hang up, misbehave.
  */
-import { gunzipSync } from 'node:zlib';
 import { HOSTS, SITES, type Site, serverOf, TENANTS, VMS } from '../fabrikam.ts';
 import { type Done, type Machine, must, until } from '../machine.ts';
 import { ECHO_IDENTIFIER } from '../pcap/craft.ts';
 import { encodePcap } from '../pcap/file.ts';
+import { type PingedFlow, type Pings, startPings } from './flows.ts';
 import { type HostName, hostYaml } from './host-yaml.ts';
-import { type PingResult, readPing } from './ping.ts';
 import { bringUp } from './script.ts';
 import { siteDir, strongswanConf, swanctlConf, viciOf } from './site-ipsec.ts';
 import { TOPOLOGY } from './topology.ts';
@@ -56,11 +55,8 @@ echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 
 /** Waits until each of the captures runs. */
 const capturing = (names: readonly string[]): string =>
-  names
-    .map(
-      (n) => `i=0; until grep -q 'listening on' /run/lab/${n}.err; do i=$((i + 1)); [ $i -lt 600 ]; sleep 0.05; done\n`,
-    )
-    .join('');
+  `i=0; until [ -z "$(grep -L 'listening on' ${names.map((n) => `/run/lab/${n}.err`).join(' ')})" ]; do
+  i=$((i + 1)); [ $i -lt 600 ]; sleep 0.1; done\n`;
 
 /** What the checks of isolation send: ICMP with their identifier; and what must never come out of the overlay. */
 const ARRIVALS = `(icmp and icmp[4:2] = ${ECHO_IDENTIFIER}) or proto gre or vlan`;
@@ -135,12 +131,11 @@ echo $! >/run/lab/${name}.pid\n`;
     await this.#script(script.join('\n'), 180_000);
   }
 
-  /** Resolves when every VM's port has its program. Asked of the kernel: the agent's own command line takes longer to start. */
+  /** Resolves when the hosts' agents say that every VM's port has its program. */
   async hostsReady(): Promise<void> {
-    const script = VMS.map(
-      (vm) => `tc -n ${vm.host} filter show dev ${vm.device} ingress | grep -c overlay_port || true`,
-    );
-    await until('the hosts’ agents to serve all VMs', 90_000, async () => {
+    const settled = `'"settled":true.*the overlay is in place'`;
+    const script = HOST_NAMES.map((h) => `grep -c ${settled} /run/lab/agent-${h}.out || true`);
+    await until('the hosts’ agents to serve all VMs', 180_000, async () => {
       const counts = (await this.#script(script.join('\n'))).trim().split('\n');
       return counts.every((n) => Number(n) > 0) ? true : undefined;
     }).catch(async (e: Error) => {
@@ -185,14 +180,25 @@ echo $! >/run/lab/${name}.pid\n`;
     await must(this.machine, ['swanctl', '--terminate', '--ike', 'gateway', '--timeout', '10', '--uri', viciOf(site)]);
   }
 
-  /** Fetches pages, all at the same time; undefined for each that does not come. */
+  /** The site hangs up and refuses whoever dials it, until it answers again. */
+  async refuse(site: Site): Promise<void> {
+    await this.#script(`: >${siteDir(site)}/none.conf
+swanctl --load-conns --uri ${viciOf(site)} --file ${siteDir(site)}/none.conf
+swanctl --terminate --ike gateway --timeout 10 --uri ${viciOf(site)}`);
+  }
+
+  async answerAgain(site: Site): Promise<void> {
+    await this.#script(`swanctl --load-conns --uri ${viciOf(site)} --file ${siteDir(site)}/swanctl.conf`);
+  }
+
+  /** Fetches pages, all at the same time; undefined for each that does not come. busybox starts several times as fast as curl. */
   async fetchAll(
     fetches: readonly { readonly netns: string; readonly address: string }[],
     seconds: number,
   ): Promise<readonly (string | undefined)[]> {
     const get = fetches.map(
       ({ netns, address }, i) =>
-        `nsenter --net=/run/netns/${netns} curl --silent --max-time ${seconds} http://${address}/index.html >$d/${i} && : >$d/${i}.ok &`,
+        `nsenter --net=/run/netns/${netns} busybox timeout ${seconds} busybox wget -q -O $d/${i} http://${address}/index.html 2>/dev/null && : >$d/${i}.ok &`,
     );
     const tell = fetches.map((_, i) => `[ ! -e $d/${i}.ok ] || base64 -w 0 $d/${i}; echo`);
     const script = ['d=$(mktemp -d)', ...get, 'wait', ...tell, 'rm -r $d'].join('\n');
@@ -211,26 +217,8 @@ echo $! >/run/lab/${name}.pid\n`;
     return (await must(this.machine, ['sha256sum', `/srv/${netns}/transfer`])).split(' ')[0]!;
   }
 
-  /** Pings every 10 ms over each flow, from when it has answered once: its first packets may wait for neighbours. */
-  async startPings(flows: readonly { readonly from: string; readonly to: string }[]): Promise<void> {
-    const first = flows.map(
-      ({ from, to }, i) => `nsenter --net=/run/netns/${from} ping -n -q -i 0.2 -w 20 -c 1 ${to} >/dev/null & p${i}=$!`,
-    );
-    const answered = flows.map(
-      ({ from, to }, i) => `wait $p${i} || { echo "no answer: ${from} to ${to}" >&2; exit 1; }`,
-    );
-    const all = flows.map(({ from, to }, i) => this.#background(from, `ping-${i}`, ['ping', '-n', '-i', '0.01', to]));
-    await this.#script([...first, ...answered, ...all].join('\n'));
-  }
-
-  /** Ends what startPings started; one result per flow. */
-  async stopPings(count: number): Promise<readonly PingResult[]> {
-    const files = Array.from({ length: count }, (_, i) => `/run/lab/ping-${i}`);
-    const script = `pids=$(cat ${files.map((f) => `${f}.pid`).join(' ')}); kill -INT $pids 2>/dev/null || true
-for pid in $pids; do while kill -0 $pid 2>/dev/null; do sleep 0.05; done; done
-for f in ${files.join(' ')}; do gzip -c $f.out | base64 -w 0; echo; done`;
-    const lines = (await this.#script(script)).split('\n');
-    return files.map((_, i) => readPing(gunzipSync(Buffer.from(lines[i]!, 'base64')).toString(), true));
+  startPings(flows: readonly PingedFlow[]): Promise<Pings> {
+    return startPings(this.machine, flows);
   }
 
   #capture(name: string, netns: string, device: string, filter: string): string {

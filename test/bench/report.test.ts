@@ -12,7 +12,7 @@ import {
   withBlock,
 } from '../../bench/report.ts';
 
-const machine: Machine = { cpu: 'CPU', cpus: 2, memoryGiB: 8, kernel: '6.18', date: '2026-01-02' };
+const machine: Machine = { cpu: 'CPU', cpus: 2, memoryGiB: 8, kernel: '6.18', date: '2026-01-02', load: 0.1 };
 const samples = (pps: Readonly<Record<string, number>>): Samples =>
   Object.fromEntries(
     ROWS.map((r) => [r, Object.fromEntries(MEASURES.map((m) => [m, [m === 'pps' ? (pps[r] ?? 100) : 10, 10]]))]),
@@ -30,10 +30,10 @@ describe('overlay report', () => {
 
   it('names the machine and the congestion control in the document', () => {
     const text = markdown(report(samples({}), machine, 'reno'));
-    assert.match(text, /2026-01-02: 2 vCPU .*kernel 6\.18.*reno/);
+    assert.match(text, /2026-01-02: 2 vCPU .*kernel 6\.18, load before 0\.1; .*reno/);
     assert.equal(
       text.split('\n').filter((l) => l.startsWith('| VM to VM: ') || l.startsWith('| gateway: ')).length,
-      12,
+      2 * ROWS.length,
     );
   });
 

@@ -5,6 +5,7 @@ import { compartmentResources } from '../../compartments/desired.ts';
 import { EMPTY_SLOTS, ifIdOfInterface, type SlotTable, slotOf } from '../../compartments/slots.ts';
 import { Gateway, type Parts } from '../../gateway/gateway.ts';
 import { changedSlots, type Running, type Source } from '../../gateway/running.ts';
+import type { Address } from '../../lib/address.ts';
 import { err, ok } from '../../lib/result.ts';
 import { gateway, MapHand, MemoryRecords, s2s, tenant } from './world.ts';
 
@@ -19,11 +20,19 @@ function bench(files: Readonly<Record<string, GatewayConfig>>) {
   const saved: { table: SlotTable; running: Source | undefined } = { table: EMPTY_SLOTS, running: undefined };
   const later: unknown[] = [];
   const told: Running[] = [];
+  const dialled: Address[][] = [];
   const known = { value: true };
   const parts: Parts = {
     hands: () => [hand],
     log: pino({ level: 'silent' }),
-    tunnels: { expect: () => undefined, loaded: (r) => told.push(r), up: () => (known.value ? up : undefined) },
+    tunnels: {
+      expect: () => undefined,
+      loaded: (r) => told.push(r),
+      dialFrom: (addresses) => dialled.push([...addresses]),
+      up: () => (known.value ? up : undefined),
+    },
+    usableAddresses: () =>
+      new Set([...hand.state.values()].flatMap((r) => (r.kind === 'address' ? [r.spec.address] : []))),
     store: {
       slots: EMPTY_SLOTS,
       saveSlots: (table) => {
@@ -51,9 +60,10 @@ function bench(files: Readonly<Record<string, GatewayConfig>>) {
             innerMtu: 1500,
           }),
         ),
+    statusChanged: () => undefined,
     later: (event) => later.push(event),
   };
-  return { gateway: new Gateway(parts), hand, up, saved, later, told, known };
+  return { gateway: new Gateway(parts), hand, up, saved, later, told, known, dialled };
 }
 const source = (text: string): Source => ({ file: `/etc/${text}`, text });
 /** Lets everything that was noticed run: plan is queued behind it. */
@@ -75,6 +85,56 @@ describe('gateway', () => {
     hand.log.length = 0;
     assert.ok((await g.start(source('two'))).ok);
     assert.deepEqual(hand.log, []);
+  });
+
+  it('dials only from what the NICs have when everything was compared, also when part of it was refused', async () => {
+    const { gateway: g, hand, dialled, later } = bench(files);
+    hand.blind = true;
+    assert.ok(!(await g.start(source('two'))).ok);
+    assert.deepEqual([dialled, later], [[], [{ type: 'charon-back' }]]);
+    hand.blind = false;
+    hand.fails = (op) => op.resource.kind === 'address' && op.resource.slot === 3;
+    assert.ok(!(await g.start(source('two'))).ok);
+    assert.deepEqual(dialled, [['10.0.254.2']]);
+    g.notice({ type: 'resync' });
+    await settle(g, 'two');
+    assert.equal(dialled.length, 2, 'and after every look');
+  });
+
+  it('a change of the network is put right in its own compartment, and in no other', async () => {
+    const { gateway: g, hand } = bench(files);
+    await g.start(source('two'));
+    for (const slot of [2, 3]) hand.state.delete(`address c${slot} If${slot === 2 ? 'C' : 'W'}i1 10.0.254.2/24`);
+    hand.log.length = 0;
+    for (const slot of [3, 9]) g.notice({ type: 'network-changed', slot });
+    await settle(g, 'two');
+    assert.deepEqual(hand.log, ['create address c3 IfWi1 10.0.254.2/24']);
+  });
+
+  it('tells what is not there, by tenant, until it is', async () => {
+    const { gateway: g, hand } = bench(files);
+    assert.deepEqual(g.status, { file: '', settled: false, unsettled: [], notes: [] });
+    hand.fails = (op) => op.resource.kind === 'address';
+    await g.start(source('two'));
+    const failing = () => g.status.unsettled.map((u) => [u.routingDomain, u.error]);
+    assert.equal(g.status.settled, false);
+    assert.deepEqual(failing(), [
+      ['Contoso', 'the kernel refuses address c2 IfCi1 10.0.254.2/24'],
+      ['Woodgrove', 'the kernel refuses address c3 IfWi1 10.0.254.2/24'],
+    ]);
+    hand.fails = (op) => op.resource.kind === 'address' && op.resource.slot === 3;
+    for (const slot of [2, 3]) g.notice({ type: 'retry', slot });
+    await settle(g, 'two');
+    assert.deepEqual(failing(), [['Woodgrove', 'the kernel refuses address c3 IfWi1 10.0.254.2/24']]);
+    hand.fails = () => false;
+    hand.blind = true;
+    g.notice({ type: 'resync' });
+    await assert.rejects(settle(g, 'two'));
+    assert.deepEqual(failing()[0], ['', 'the hand is blind']);
+    hand.blind = false;
+    g.notice({ type: 'resync' });
+    await settle(g, 'two');
+    assert.deepEqual(g.status, { file: '/etc/two', settled: true, unsettled: [], notes: [] });
   });
 
   it('a third tenant touches neither of the others', async () => {

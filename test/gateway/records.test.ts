@@ -57,6 +57,8 @@ const domainsOf = ({ config: c, table }: Running, only?: readonly RoutingDomainI
     slotOf(table, x.routingDomainId),
   );
 
+const recordsOf = ({ records }: Running, id: RoutingDomainId) => records.networks.get(id)!.kept['lookup-record'];
+
 describe('records of the gateway', () => {
   let state: string;
   beforeEach(() => {
@@ -70,13 +72,14 @@ describe('records of the gateway', () => {
     const parts: Parts = {
       hands: () => [hand],
       log: pino({ level: 'silent' }),
-      tunnels: { expect: () => undefined, loaded: () => undefined, up: () => new Set() },
+      tunnels: { expect: () => undefined, loaded: () => undefined, dialFrom: () => undefined, up: () => new Set() },
       store: {
         slots: EMPTY_SLOTS,
         saveSlots: () => undefined,
         saveRunning: () => undefined,
         records: new RecordFiles(state),
       },
+      usableAddresses: () => new Set(),
       load: ({ text }) => ok(text === '' ? file : (JSON.parse(text) as GatewayConfig)),
       desired: (running, _up, scope) =>
         overlayResources({ ...machine(running.config), domains: domainsOf(running) }).filter(
@@ -85,12 +88,13 @@ describe('records of the gateway', () => {
       recordOps: (before, after, networks) => {
         looked.networks += networks.size;
         const changes = [...networks].map(([id, touched]) => ({
-          before: domainsOf(before, [id])[0]!,
-          after: domainsOf(after, [id])[0]!,
+          before: { ...domainsOf(before, [id])[0]!, records: recordsOf(before, id) },
+          after: { ...domainsOf(after, [id])[0]!, records: recordsOf(after, id) },
           touched,
         }));
         return recordOps(machine(after.config), changes, after.records);
       },
+      statusChanged: () => undefined,
       later: (event) => later.push(event),
     };
     const g = new Gateway(parts);

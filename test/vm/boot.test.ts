@@ -118,6 +118,24 @@ describe('the appliance', function () {
       );
   });
 
+  it('starts its programs from the compiled code that came with the image', async () => {
+    const { stderr, stdout } = await guest.exec(['hnvgw', '--help'], { env: ['NODE_DEBUG_NATIVE=COMPILE_CACHE'] });
+    assert.match(stderr + stdout, /hnvgw\.js was accepted/);
+    assert.doesNotMatch(stderr + stdout, /was rejected/);
+  });
+
+  it('keeps what the hypervisor’s agent ran in a journal of its own', async () => {
+    const word = `audited-${process.pid}`;
+    await guest.output(['true', word]);
+    const logged = (...journal: string[]) =>
+      guest.output(['journalctl', ...journal, '--no-pager', '-o', 'cat', '-t', 'qemu-ga']);
+    for (const until = performance.now() + 20_000; ; await delay(200)) {
+      if ((await logged('--namespace=qemu-guest-agent')).includes(word)) break;
+      assert.ok(performance.now() < until, 'the command is not in the journal');
+    }
+    assert.ok(!(await logged()).includes('guest-exec'));
+  });
+
   it('brings the gateway back when it is killed, and leaves charon alone', async () => {
     const charon = await guest.output(['systemctl', 'show', '-P', 'MainPID', 'hnv-charon.service']);
     const before = await mainPid();
