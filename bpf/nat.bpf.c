@@ -224,6 +224,7 @@ int nat_sweep(struct hnv_nat_sweep *told)
 	bpf_for_each_map_elem(&flows, sweep_flow, &c, 0);
 	bpf_for_each_map_elem(&mappings, sweep_mapping, &c, 0);
 	bpf_for_each_map_elem(&hosts, sweep_host, &c, 0);
+	bpf_for_each_map_elem(&blocks, sweep_block, &c, 0);
 	*told = c.told;
 	return 0;
 }

@@ -297,24 +297,25 @@ __noinline bool return_block(struct hnv_nat_usage *u, __u32 rdid, __u32 number, 
 	return true;
 }
 
-/* The port may be given again. True when its block is empty now. */
-__noinline bool release_port(struct hnv_nat_mapping *m, __u8 protocol, __u32 rdid)
+/* The port may be given again. */
+__noinline int release_port(struct hnv_nat_mapping *m, __u8 protocol, __u32 rdid)
 {
 	struct hnv_nat_block *block;
 	struct hnv_nat_pool *pool;
 	__u32 map = bitmap_of(protocol), number, first, bit;
 
 	if (!m)
-		return false;
+		return 0;
 	number = m->block;
 	block = bpf_map_lookup_elem(&blocks, &number);
 	pool = pool_at(m->pool);
 	if (!block || !pool || block->owner != rdid || map > HNV_NAT_ICMP)
-		return false;
+		return 0;
 	first = pool->port_start + (number - pool->first_block) * pool->block_ports;
 	bit = (__u16)(m->port << 8 | m->port >> 8) - first;
 	if (bit >= HNV_NAT_WORDS * 64)
-		return false;
+		return 0;
 	release_bit(&block->of[map], bit);
-	return __sync_fetch_and_sub(&block->used[map], 1) == 1 && !block->used[0] && !block->used[1] && !block->used[2];
+	__sync_fetch_and_sub(&block->used[map], 1);
+	return 0;
 }

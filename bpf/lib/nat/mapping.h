@@ -190,42 +190,35 @@ __noinline int leave_mapping(struct hnv_nat_mapping_key *key, __u32 now)
 	return 0;
 }
 
-/* Ends a mapping without sessions; false when it has got one meanwhile. The last block of a tenant stays unless `all`. */
-__noinline bool close_mapping(struct hnv_nat_mapping_key *key, bool all, __u32 now)
+/* Ends a mapping without sessions; false when it has got one meanwhile. Its block stays the tenant's until a sweep. */
+__noinline bool close_mapping(struct hnv_nat_mapping_key *key)
 {
 	struct hnv_nat_endpoint endpoint = {};
 	struct hnv_nat_host_key host_key;
 	struct hnv_nat_mapping *m;
 	struct hnv_nat_usage *u;
 	struct hnv_nat_host *host;
-	__u32 rdid, block;
-	bool empty;
 
 	if (!key)
 		return false;
 	m = bpf_map_lookup_elem(&mappings, key);
 	if (!m || __sync_val_compare_and_swap(&m->sessions, 0, HNV_NAT_ENDED))
 		return false;
-	rdid = key->rdid;
 	endpoint.address = m->address;
 	endpoint.port = m->port;
 	endpoint.protocol = key->protocol;
 	bpf_map_delete_elem(&externals, &endpoint);
-	host_key.rdid = rdid;
+	host_key.rdid = key->rdid;
 	host_key.address = key->address;
 	host = bpf_map_lookup_elem(&hosts, &host_key);
 	if (host) {
 		__sync_fetch_and_sub(&host->ports, 1);
 		__sync_fetch_and_sub(&host->set[key->set & (HNV_NAT_SETS - 1)], 1);
 	}
-	block = m->block;
-	empty = release_port(m, key->protocol, rdid);
-	u = bpf_map_lookup_elem(&usage, &rdid);
-	if (u) {
+	release_port(m, key->protocol, key->rdid);
+	u = bpf_map_lookup_elem(&usage, &key->rdid);
+	if (u)
 		__sync_fetch_and_sub(&u->ports, 1);
-		if (empty && (all || u->blocks > 1))
-			return_block(u, rdid, block, now);
-	}
 	bpf_map_delete_elem(&mappings, key);
 	return true;
 }

@@ -33,7 +33,6 @@ __noinline __u32 find_source(struct nat_scratch *s)
 		return HNV_NAT_POLICY;
 	host.rdid = rdid;
 	host.address = key->source;
-	one = bpf_map_lookup_elem(&one_to_one, &host);
 	for (__u32 i = 0; i < HNV_NAT_RULES; i++) {
 		struct hnv_nat_rule *rule = &policy->rule[i];
 
@@ -42,6 +41,7 @@ __noinline __u32 find_source(struct nat_scratch *s)
 		if ((key->destination & rule->mask) != rule->network)
 			continue;
 		if (rule->action == HNV_NAT_RULE_ONE_TO_ONE) {
+			one = bpf_map_lookup_elem(&one_to_one, &host);
 			if (!one)
 				continue;
 			s->a.external = one->address;
@@ -201,7 +201,7 @@ __noinline __u32 establish(struct nat_scratch *s, bool from_inside, bool hairpin
 		leave_mapping(&mapping, clock_s());
 		/* Nobody outside has seen the port. */
 		if (s->a.fresh)
-			close_mapping(&mapping, false, clock_s());
+			close_mapping(&mapping);
 	}
 	dismiss_session(&host);
 	return reason;

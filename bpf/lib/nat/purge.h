@@ -56,7 +56,7 @@ static long purge_mapping(void *map, struct hnv_nat_mapping_key *key, struct hnv
 
 	(void)map;
 	if (purges(p, own.rdid, own.address) && (p->pool == ~0U || m->pool == p->pool))
-		close_mapping(&own, true, sweep_s());
+		close_mapping(&own);
 	return 0;
 }
 

@@ -101,7 +101,7 @@ static long sweep_mapping(void *map, struct hnv_nat_mapping_key *key, struct hnv
 	tenant = tenant_at(own.rdid);
 	if (!tenant || c->now - m->released < tenant->quarantine)
 		return 0;
-	if (close_mapping(&own, false, c->now))
+	if (close_mapping(&own))
 		c->told.freed++;
 	return 0;
 }
@@ -125,5 +125,20 @@ static long sweep_host(void *map, struct hnv_nat_host_key *key, struct hnv_nat_h
 	(void)map;
 	c->told.hosts++;
 	close_host(&own, host);
+	return 0;
+}
+
+/* A block without ports goes back, unless it is the tenant's last: its next session would take one anyway. */
+static long sweep_block(void *map, __u32 *number, struct hnv_nat_block *block, struct sweep *c)
+{
+	__u32 at = *number, owner = block->owner;
+	struct hnv_nat_usage *u;
+
+	(void)map;
+	if (!owner || owner == HNV_NAT_CLOSING || block->used[0] || block->used[1] || block->used[2])
+		return 0;
+	u = bpf_map_lookup_elem(&usage, &owner);
+	if (u && u->blocks > 1 && return_block(u, owner, at, c->now))
+		c->told.returned++;
 	return 0;
 }
