@@ -188,16 +188,18 @@ __noinline bool note_control(struct __sk_buff *skb, struct nat_packet *p, struct
 	if (p->tcp_flags & HNV_NAT_RST) {
 		if (!sound_reset(p, back))
 			return false;
+		/* Both: whoever goes on has not been reset, and clears his own (RFC 6146 §3.5.2.2). */
 		f->tcp_flags |= HNV_NAT_RST;
+		back->tcp_flags |= HNV_NAT_RST;
 		return true;
 	}
 	/* The same endpoints begin anew only after the former connection has ended. */
 	if (!(p->tcp_flags & HNV_NAT_ACK) &&
-	    ((f->tcp_flags | back->tcp_flags) & HNV_NAT_RST || f->tcp_flags & back->tcp_flags & HNV_NAT_FIN)) {
+	    f->tcp_flags & back->tcp_flags & (HNV_NAT_RST | HNV_NAT_FIN)) {
 		f->tcp_flags = 0;
 		back->tcp_flags = 0;
 	}
-	f->tcp_flags |= p->tcp_flags & (HNV_NAT_SYN | HNV_NAT_ACK);
+	f->tcp_flags = (f->tcp_flags & ~HNV_NAT_RST) | (p->tcp_flags & (HNV_NAT_SYN | HNV_NAT_ACK));
 	f->scale = window_scale(skb, p);
 	f->next = p->sequence + 1;
 	f->ack = p->ack;

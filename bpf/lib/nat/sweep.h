@@ -19,9 +19,9 @@ static __always_inline __u32 idle_of(__u32 now, const struct hnv_nat_flow *f)
 
 static __always_inline bool is_established(const struct hnv_nat_flow *a, const struct hnv_nat_flow *b)
 {
-	__u8 either = a->tcp_flags | b->tcp_flags, both = a->tcp_flags & b->tcp_flags;
+	__u8 both = a->tcp_flags & b->tcp_flags;
 
-	return both & HNV_NAT_ACK && !(either & HNV_NAT_RST) && !(both & HNV_NAT_FIN);
+	return (both & (HNV_NAT_ACK | HNV_NAT_FIN | HNV_NAT_RST)) == HNV_NAT_ACK;
 }
 
 /* True when the session of the opener's entry `f` is over. `back` may be missing. */
