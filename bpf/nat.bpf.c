@@ -22,8 +22,18 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
+/* How far a packet has been looked at. */
+#define UNSEEN 0
+#define MISSED 1 /* it has no flow */
+#define WAITED 2 /* it was a fragment without its first one */
+
+static __always_inline struct hnv_nat_flow *find_flow(struct nat_packet *p, __u32 seen)
+{
+	return seen == MISSED ? 0 : bpf_map_lookup_elem(&flows, &p->key);
+}
+
 /* What a compartment sends and the plain case does not cover. */
-__noinline int send_other(struct __sk_buff *skb, __u32 slot, bool waited)
+__noinline int send_other(struct __sk_buff *skb, __u32 slot, __u32 seen)
 {
 	struct nat_scratch *s = scratch_here();
 	struct hnv_nat_flow *flow;
@@ -37,18 +47,22 @@ __noinline int send_other(struct __sk_buff *skb, __u32 slot, bool waited)
 	if (reason)
 		return drop_sent(skb, slot, reason);
 	if (p->fragment == LATER_FRAGMENT)
-		return follow(skb, p, waited);
+		return follow(skb, p, seen == WAITED);
 	if (p->query == ICMP_ERROR) {
 		int action = forward_error(skb, p, &reason);
 
 		return reason ? drop_sent(skb, slot, reason) : action;
 	}
-	flow = bpf_map_lookup_elem(&flows, &p->key);
+	flow = find_flow(p, seen);
 	if (!flow) {
+		if (p->tcp_flags & HNV_NAT_SYN)
+			p->scale = window_scale(skb, p);
 		reason = open_from_inside(s);
+		if (!reason)
+			return forward(skb, p, &s->out);
 		if (reason == STATELESS)
 			return forward(skb, p, &s->once);
-		if (reason && reason != NOT_OURS)
+		if (reason != NOT_OURS)
 			return refuse(skb, slot, reason);
 		flow = bpf_map_lookup_elem(&flows, &p->key);
 		if (!flow)
@@ -59,9 +73,10 @@ __noinline int send_other(struct __sk_buff *skb, __u32 slot, bool waited)
 }
 
 /* What comes from outside and the plain case does not cover. */
-__noinline int receive_other(struct __sk_buff *skb, bool waited)
+__noinline int receive_other(struct __sk_buff *skb, __u32 seen)
 {
 	struct nat_scratch *s = scratch_here();
+	bool waited = seen == WAITED;
 	struct hnv_nat_flow *flow;
 	struct nat_packet *p;
 	__u32 reason;
@@ -84,25 +99,24 @@ __noinline int receive_other(struct __sk_buff *skb, bool waited)
 			return action;
 		return reason == HNV_NAT_ERROR ? TC_ACT_OK : drop_received(skb, HNV_RDID_NONE, reason);
 	}
-	flow = bpf_map_lookup_elem(&flows, &p->key);
+	flow = find_flow(p, seen);
 	if (!flow) {
+		if (p->tcp_flags & HNV_NAT_SYN)
+			p->scale = window_scale(skb, p);
 		reason = open_from_outside(s);
+		if (!reason)
+			return forward(skb, p, &s->out);
 		if (reason == STATELESS)
 			return forward(skb, p, &s->once);
-		if (reason == NOT_OURS) {
-			flow = bpf_map_lookup_elem(&flows, &p->key);
-			if (!flow) {
-				__builtin_memset(&s->once, 0, sizeof(s->once));
-				if (p->fragment == FIRST_FRAGMENT)
-					remember(p, &s->once, HNV_NAT_OWN);
-				return pass(skb, waited);
-			}
-		} else if (reason) {
+		if (reason != NOT_OURS)
 			return drop_received(skb, s->b.rdid, reason);
-		} else {
-			flow = bpf_map_lookup_elem(&flows, &p->key);
-			if (!flow)
-				return drop_received(skb, s->b.rdid, HNV_NAT_TABLE);
+		/* Another CPU's session, or the gateway's own. */
+		flow = bpf_map_lookup_elem(&flows, &p->key);
+		if (!flow) {
+			__builtin_memset(&s->once, 0, sizeof(s->once));
+			if (p->fragment == FIRST_FRAGMENT)
+				remember(p, &s->once, HNV_NAT_OWN);
+			return pass(skb, waited);
 		}
 	}
 	note_packet(skb, p, flow);
@@ -110,6 +124,7 @@ __noinline int receive_other(struct __sk_buff *skb, bool waited)
 }
 
 #define ELSEWHERE -2 /* not the plain case */
+#define NO_FLOW -3
 
 /* An established TCP or UDP packet without IP options, whole, that neither opens nor resets. */
 static __always_inline int plain(struct __sk_buff *skb, __u32 rdid)
@@ -144,7 +159,7 @@ static __always_inline int plain(struct __sk_buff *skb, __u32 rdid)
 	}
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
-		return ELSEWHERE;
+		return NO_FLOW;
 	if (is_tcp) {
 		tcp = PACKET_START(skb) + IP_AT + sizeof(*ip);
 		if ((void *)(tcp + 1) > PACKET_END(skb))
@@ -194,7 +209,7 @@ int nat_out(struct __sk_buff *skb)
 	if (eth->h_proto != bpf_htons(ETH_P_IP))
 		return drop_sent(skb, slot, eth->h_proto == bpf_htons(ETH_P_IPV6) ? HNV_NAT_IPV6 : HNV_ETHERTYPE);
 	action = plain(skb, slot);
-	return action == ELSEWHERE ? send_other(skb, slot, false) : action;
+	return action == ELSEWHERE || action == NO_FLOW ? send_other(skb, slot, action == NO_FLOW ? MISSED : UNSEEN) : action;
 }
 
 SEC("tc")
@@ -205,7 +220,7 @@ int nat_in(struct __sk_buff *skb)
 	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present)
 		return TC_ACT_OK;
 	action = plain(skb, 0);
-	return action == ELSEWHERE ? receive_other(skb, false) : action;
+	return action == ELSEWHERE || action == NO_FLOW ? receive_other(skb, action == NO_FLOW ? MISSED : UNSEEN) : action;
 }
 
 SEC("tc")
@@ -213,7 +228,7 @@ int nat_wait(struct __sk_buff *skb)
 {
 	__u32 slot = skb->mark >> WAIT_SHIFT;
 
-	return slot ? send_other(skb, slot, true) : receive_other(skb, true);
+	return slot ? send_other(skb, slot, WAITED) : receive_other(skb, WAITED);
 }
 
 SEC("syscall")

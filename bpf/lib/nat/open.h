@@ -111,6 +111,12 @@ static __always_inline void describe(struct nat_scratch *s, bool from_inside, bo
 		      (to_inside && s->b.kind == HNV_NAT_VIP ? HNV_NAT_FROM_VIP : 0);
 	out->dip = back->dip = to_inside ? s->b.dip : 0;
 	out->seen = back->seen = out->opened = back->opened = clock_s();
+	if (key->protocol == IPPROTO_TCP) {
+		out->tcp_flags = HNV_NAT_SYN;
+		out->next = s->packet.sequence + 1;
+		out->window = s->packet.window >> (s->packet.scale & 15);
+		out->scale = s->packet.scale;
+	}
 	s->twin = twin_key(out, key->protocol);
 }
 

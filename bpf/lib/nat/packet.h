@@ -29,6 +29,7 @@ struct nat_packet {
 	__be16 id;
 	__u8 fragment;
 	__u8 query; /* ICMP: the type of a query or its answer, or ICMP_ERROR */
+	__u8 scale; /* of a SYN that opens a session */
 };
 
 static __always_inline bool has_ports(__u8 protocol)
