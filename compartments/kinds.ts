@@ -44,7 +44,7 @@ export const KINDS: { readonly [K in Kind]: KindRule<K> } = {
   address: { rank: 6, mutable: [], impact: impact('none', 'flow', 'flow', 'flow'), insideNetns: true },
   route: {
     rank: 7,
-    mutable: ['type', 'device', 'nextHop'],
+    mutable: ['type', 'device', 'nextHop', 'onLink'],
     impact: impact('none', 'flow', 'flow', 'flow'),
     insideNetns: true,
   },

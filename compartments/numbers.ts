@@ -19,9 +19,13 @@ export const slotOfNetns = (name: string): Slot | undefined => {
 
 /** The provider-side end of the veth of internal interface `index` (0, 1, …) of a tenant. */
 export const portOf = (slot: Slot, index: number): string => `p${slot}-${index}`;
+/** The pair that joins a tenant to the NAT: NAT_DEVICE in its namespace, this in the default compartment. */
+export const NAT_DEVICE = 'nat0';
+export const natPortOf = (slot: Slot): string => `n${slot}`;
+/** The tenant of either sort of port. */
 export const slotOfPort = (name: string): Slot | undefined => {
-  const m = /^p([1-9]\d*)-\d+$/.exec(name);
-  return m ? Number(m[1]) : undefined;
+  const m = /^(?:p([1-9]\d*)-\d+|n([1-9]\d*))$/.exec(name);
+  return m ? Number(m[1] ?? m[2]) : undefined;
 };
 
 /** XFRM interface ids: 1024 per slot, from 0x10000 on, never charon's own small numbers (strongSwan counts from 1). */

@@ -34,6 +34,8 @@ export interface Specs {
     readonly name: string;
     readonly mac: Mac;
     readonly mtu: number;
+    /** A pair for IPv4 alone without ARP: both ends have the MAC, so that what one sends is for the other. */
+    readonly plain?: true;
   };
   /** xfrm interface, made in the default compartment and moved. key = name */
   xfrm: {
@@ -53,6 +55,8 @@ export interface Specs {
     readonly type: 'unicast' | 'unreachable' | 'throw';
     readonly device?: string;
     readonly nextHop?: Address;
+    /** The next hop need not lie in a prefix of the device. */
+    readonly onLink?: true;
   };
   /** A program on a hook of a device (tcx), in the default compartment. key `<device> <direction>`; tag = the kernel's program tag */
   filter: {

@@ -18,6 +18,11 @@ export interface Overlay {
   mtu(device: string): number | undefined;
 }
 
+/** The NAT's share. */
+export interface Nat {
+  resources(running: Running, scope: Scope): readonly AnyResource[];
+}
+
 /** The external address that IKE uses towards a destination. */
 export function externalAddress(config: GatewayConfig, towards: Address): Address | undefined {
   return config.netAdapters.find(
@@ -41,6 +46,7 @@ export function desiredResources(
   up: ReadonlySet<string>,
   scope: Scope,
   overlay: Overlay,
+  nat: Nat,
   digestKey: Uint8Array,
 ): readonly AnyResource[] {
   const { config, table } = running;
@@ -58,5 +64,6 @@ export function desiredResources(
       ...c.s2sInterfaces.flatMap((i) => connection(running, c, i, digestKey)),
     ]),
     ...overlay.resources(running, scope),
+    ...nat.resources(running, scope),
   ];
 }

@@ -205,6 +205,11 @@ export class Gateway {
     );
   }
 
+  /** Work at a time when nothing is being changed. */
+  between(work: () => void): Promise<void> {
+    return this.#turns.take(async () => work());
+  }
+
   /** Wakes the loop; events that arrive while it runs are gathered. */
   notice(event: Event): void {
     if (event.type === 'charon-lost') this.#parts.statusChanged();

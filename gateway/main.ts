@@ -14,8 +14,9 @@ import { loadGateway } from '../config/load.ts';
 import { dropNotice } from '../control/drops.ts';
 import { EventHub } from '../control/hub.ts';
 import { Learner } from '../control/learner.ts';
-import { ABI } from '../encap/abi.ts';
+import { ABI, RECORD_MAPS, slotOfEntry } from '../encap/abi.ts';
 import { withoutRoute } from '../kernel/counters.ts';
+import { EntryHand } from '../kernel/entries.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
 import { usableAddresses } from '../kernel/local-addresses.ts';
@@ -23,12 +24,16 @@ import { Namespaces } from '../kernel/namespaces.ts';
 import { warmThreadPool } from '../kernel/netns.ts';
 import { ServiceNotifier } from '../kernel/notify.ts';
 import { removeOtherPinned } from '../kernel/pinned.ts';
+import { NAT_ABI, NAT_ENTRY_MAPS, slotOfNatEntry } from '../nat/abi.ts';
 import { desiredResources } from './desired.ts';
 import type { Event } from './event.ts';
 import { Gateway } from './gateway.ts';
 import { serveApi } from './io/api.ts';
 import { Charon } from './io/charon.ts';
 import { DataPlane } from './io/data-plane.ts';
+import { NatHand } from './io/nat-hand.ts';
+import { NatLoop } from './io/nat-loop.ts';
+import { NatPlane } from './io/nat-plane.ts';
 import { secretReader } from './io/secret.ts';
 import { FileStore } from './io/store.ts';
 import { Readiness } from './readiness.ts';
@@ -52,6 +57,7 @@ interface Options {
   readonly socket: string;
   readonly pin: string;
   readonly object: string;
+  readonly natObject?: string;
   readonly vici: string;
   readonly logLevel: string;
 }
@@ -63,6 +69,7 @@ const options = new Command('hnv-gateway')
   .option('--socket <path>', 'API socket', '/run/hnv-gateway/api.sock')
   .option('--pin <directory>', 'where eBPF maps are pinned', '/sys/fs/bpf/hnv-gateway')
   .option('--object <file>', 'the overlay object', path.join(import.meta.dirname, 'bpf/overlay.bpf.o'))
+  .option('--nat-object <file>', "the NAT's object; by default beside the overlay's")
   .option('--vici <path>', "charon's control socket", '/run/hnv-charon/charon.vici')
   .option('--log-level <level>', 'pino level', 'info')
   .parse()
@@ -92,6 +99,10 @@ async function begin(gateway: Gateway, sources: readonly Source[], configFile: s
     : `no configuration loads, see the log or: hnvgw validate ${configFile}`;
 }
 
+/** Not 0, and the same in every life of this gateway: the choice of ports goes on as it was. */
+const natSeed = (key: Uint8Array): number => (Buffer.from(key).readUInt32LE(0) | 1) >>> 0;
+const isNatMap = (map: string): boolean => (NAT_ENTRY_MAPS as readonly string[]).includes(map);
+
 /** What is read of a namespace; undefined when there is none. */
 function present<T>(read: () => T): T | undefined {
   try {
@@ -109,6 +120,17 @@ async function main(): Promise<void> {
     options.config === 'auto' ? (fs.existsSync(CONFIG_DRIVE) ? CONFIG_DRIVE : CONFIG_FILE) : options.config;
   const store = new FileStore(options.state, configFile);
   const dataPlane = new DataPlane(options.object, path.join(options.pin, String(ABI)));
+  const natPin = path.join(options.pin, 'nat');
+  const natPlane = new NatPlane(
+    options.natObject ?? path.join(path.dirname(options.object), 'nat.bpf.o'),
+    path.join(natPin, String(NAT_ABI)),
+    natSeed(store.digestKey),
+  );
+  const entryHand = new EntryHand(
+    new Map([...dataPlane.entryMaps, ...natPlane.entryMaps]),
+    (map, key, value) => (isNatMap(map) ? slotOfNatEntry(map, key, value) : slotOfEntry(map, key, value)),
+    RECORD_MAPS,
+  );
   const running = () => gateway.running;
   const notice = (event: Event) => gateway.notice(event);
   const isNic = (device: string) => running()?.config.netAdapters.some((n) => n.device === device) ?? false;
@@ -118,7 +140,7 @@ async function main(): Promise<void> {
     wake: (slot) => notice({ type: 'network-changed', slot }),
   });
   const kernel = new KernelHand({
-    programs: dataPlane.programs,
+    programs: { ...dataPlane.programs, ...natPlane.programs },
     sysctls: sysctlNames,
     nics: () => running()?.config.netAdapters ?? [],
     events: (netns, event) => {
@@ -133,13 +155,13 @@ async function main(): Promise<void> {
   const namespaces = new Namespaces();
   const charon = new Charon(options.vici, running, notice, log);
   const gateway: Gateway = new Gateway({
-    hands: () => [kernel, dataPlane.hand, ...charon.hands()],
+    hands: () => [kernel, entries, ...charon.hands()],
     tunnels: charon,
     store,
     log,
     usableAddresses: () => usableAddresses(namespaces),
     load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
-    desired: (candidate, up, scope) => desiredResources(candidate, up, scope, dataPlane, store.digestKey),
+    desired: (candidate, up, scope) => desiredResources(candidate, up, scope, dataPlane, natPlane, store.digestKey),
     recordOps: (before, after, networks) => dataPlane.recordOps(before, after, networks),
     statusChanged: () => readiness.changed(),
     later: (event, ms) => setTimeout(notice, ms, event).unref(),
@@ -148,8 +170,13 @@ async function main(): Promise<void> {
     service,
     status: () => gateway.status,
     // Until now programs of another version may have worked on its maps.
-    settled: () => removeOtherPinned(options.pin, ABI),
+    settled: () => {
+      removeOtherPinned(options.pin, ABI);
+      removeOtherPinned(natPin, NAT_ABI);
+    },
   });
+  const natLoop = new NatLoop(natPlane, gateway, options.state, log);
+  const entries: NatHand = new NatHand(entryHand, natPlane, natLoop);
   const readings: Readings = {
     netns: (netns) => present(() => inspectNetns(netns)),
     entries: (map) => dataPlane.entries(map),
@@ -162,6 +189,7 @@ async function main(): Promise<void> {
   await Promise.race([charon.ready, new Promise((resolve) => setTimeout(resolve, CHARON_PATIENCE_MS))]);
   const without = await begin(gateway, store.bootSources(), configFile);
 
+  natLoop.start();
   const events = new EventHub();
   const api = await serveApi(options.socket, gateway, readings, events, log);
   const names = {

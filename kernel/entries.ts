@@ -21,7 +21,15 @@ import { batched, bytes, deleteRows, type EntryOp, Staging } from './staging.ts'
 export type SlotOfEntry = (map: string, key: Uint8Array, value: Uint8Array) => Slot;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const isZero = (bytes: Uint8Array): boolean => bytes.every((b) => b === 0);
+const ZEROS = Buffer.alloc(4096);
+/** By memcmp: arrays are mostly zeros, megabytes of them. */
+function isZero(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const end = Math.min(at + ZEROS.length, bytes.length);
+    if (ZEROS.compare(bytes, at, end, 0, end - at) !== 0) return false;
+  }
+  return true;
+}
 
 export class EntryHand implements Hand {
   readonly kinds: readonly Kind[] = ['entry', 'entries'];

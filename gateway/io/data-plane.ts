@@ -5,12 +5,12 @@ import type { Scope } from '../../compartments/reconcile.ts';
 import type { AnyResource, Op } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
 import { type DataPlaneEvent, watchEvents } from '../../control/io/ring.ts';
-import { ENTRY_MAPS, PINNED_MAPS, RECORD_MAPS, slotOfEntry } from '../../encap/abi.ts';
+import { ENTRY_MAPS, PINNED_MAPS } from '../../encap/abi.ts';
 import { gatewayDomains, type Link, overlayLink, overlayResources } from '../../encap/overlay.ts';
 import { type Machine, recordOps } from '../../encap/record-ops.ts';
 import type { Changed } from '../../encap/records.ts';
 import type { Entries } from '../../encap/show.ts';
-import { EntryHand } from '../../kernel/entries.ts';
+import type { BpfMap } from '../../kernel/bpf.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
 import { openPinned, type Pinned } from '../../kernel/pinned.ts';
 import { derive } from '../../lib/derive.ts';
@@ -19,13 +19,13 @@ import type { Running } from '../running.ts';
 export class DataPlane {
   readonly #pinned: Pinned;
   readonly #namespaces = new Namespaces();
-  readonly hand: EntryHand;
+  /** Maps whose entries are resources. */
+  readonly entryMaps: ReadonlyMap<string, BpfMap>;
 
   /** Throws when the kernel refuses the object (the verifier's words are in the message) or pinned maps have another layout. */
   constructor(objectFile: string, pinDirectory: string) {
     this.#pinned = openPinned(objectFile, pinDirectory, PINNED_MAPS);
-    const entryMaps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
-    this.hand = new EntryHand(entryMaps, slotOfEntry, RECORD_MAPS);
+    this.entryMaps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
   }
 
   get programs(): Pinned['programs'] {

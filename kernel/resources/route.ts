@@ -32,7 +32,7 @@ export function readRoutes(
   return ([4, 6] as const)
     .flatMap((family) => inMain(netlink, family, PROTOCOL))
     .filter((r) => r.protocol === PROTOCOL && isWritten(r.type))
-    .map(({ prefix, metric, type, index, nextHop }) => {
+    .map(({ prefix, metric, type, index, nextHop, onLink }) => {
       // The kernel hangs IPv6 routes that lead nowhere on lo; nobody asked for that.
       const device = index === undefined || type !== 'unicast' ? undefined : deviceName(index);
       return {
@@ -46,6 +46,7 @@ export function readRoutes(
           type: type as Specs['route']['type'],
           ...(device !== undefined && { device }),
           ...(nextHop && { nextHop }),
+          ...(onLink && { onLink }),
         },
       };
     });
@@ -58,7 +59,7 @@ const foreign = (netlink: Netlink, spec: Specs['route']): boolean =>
   );
 
 export function ensureRoute(namespaces: Namespaces, spec: Specs['route']): void {
-  const { netns, prefix, metric, type, device, nextHop } = spec;
+  const { netns, prefix, metric, type, device, nextHop, onLink } = spec;
   if (metric === 0 && prefixFamily(prefix) === 6) throw new Error('EINVAL: the metric of an IPv6 route is at least 1');
   const netlink = namespaces.netlink(netns);
   const route = {
@@ -68,6 +69,7 @@ export function ensureRoute(namespaces: Namespaces, spec: Specs['route']): void 
     type,
     ...(device !== undefined && { index: namespaces.index(netns, device) }),
     ...(nextHop && { nextHop }),
+    ...(onLink && { onLink }),
   };
   try {
     netlink.run(createRoute(new Batch(), route, NLM_F.EXCL));

@@ -2,7 +2,11 @@
  * Resource `veth`: the pair that joins the default compartment (`port`) and a tenant's (`name`). Both ends bear our mark and the
  * tenant's is up; a pair of which that is not true is not reported, so that the plan makes it whole. The port is made down: its
  * filter sets it up.
+ *
+ * A plain pair carries IPv4 to whatever is at its other end: without ARP every next hop has the device's own MAC, which is the
+ * other end's as well.
  */
+import fs from 'node:fs';
 import type { Slot } from '../../compartments/numbers.ts';
 import { slotOfPort } from '../../compartments/numbers.ts';
 import { MARK, type Netns, type Resource, type Specs } from '../../compartments/resource.ts';
@@ -34,7 +38,14 @@ export const readVeths = (
       key: port.name,
       slot,
       // The lower MTU of the two ends, so that an end that was changed shows.
-      spec: { netns, port: port.name, name: inside.name, mac: inside.mac!, mtu: Math.min(port.mtu, inside.mtu) },
+      spec: {
+        netns,
+        port: port.name,
+        name: inside.name,
+        mac: inside.mac!,
+        mtu: Math.min(port.mtu, inside.mtu),
+        ...(inside.noArp && port.mac === inside.mac && { plain: true }),
+      },
     }));
 
 /** What exists under the port's name, with its other end when that is in the namespace wanted. */
@@ -54,7 +65,7 @@ function create(namespaces: Namespaces, spec: Specs['veth']): void {
   const home = namespaces.netlink('');
   const batch = createVeth(
     new Batch(),
-    { name: spec.port, mtu: spec.mtu },
+    { name: spec.port, mtu: spec.mtu, ...(spec.plain && { mac: spec.mac }) },
     { name: spec.name, mtu: spec.mtu, mac: spec.mac, netnsFd: namespaces.fd(spec.netns) },
   );
   disableAddressGeneration(batch, spec.port);
@@ -64,19 +75,28 @@ function create(namespaces: Namespaces, spec: Specs['veth']): void {
     if (error.index > 0) home.attempt(deleteLink(new Batch(), spec.port));
     throw error;
   }
-  namespaces.netlink(spec.netns).run(setLink(new Batch(), spec.name, { alias: MARK, up: true }));
+  setUp(namespaces, spec);
+}
+
+function setUp(namespaces: Namespaces, { netns, name, plain }: Specs['veth']): void {
+  if (plain)
+    namespaces.visit(netns, () => {
+      const setting = `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`;
+      if (fs.existsSync(setting)) fs.writeFileSync(setting, '1'); // a kernel may be without IPv6
+    });
+  const change = { alias: MARK, up: true, ...(plain && { noArp: true }) };
+  namespaces.netlink(netns).run(setLink(new Batch(), name, change));
 }
 
 function makeWhole(namespaces: Namespaces, port: Link, inside: Link, spec: Specs['veth']): void {
-  namespaces.netlink('').run(setLink(new Batch(), port.index, { mtu: spec.mtu }));
+  namespaces.netlink('').run(setLink(new Batch(), port.index, { mtu: spec.mtu, ...(spec.plain && { mac: spec.mac }) }));
   const change = {
-    up: true,
-    alias: MARK,
     mtu: spec.mtu,
     ...(inside.mac !== spec.mac && { mac: spec.mac }),
     ...(inside.name !== spec.name && { name: spec.name }),
   };
   namespaces.netlink(spec.netns).run(setLink(new Batch(), inside.index, change));
+  setUp(namespaces, spec);
 }
 
 export function ensureVeth(namespaces: Namespaces, spec: Specs['veth']): void {

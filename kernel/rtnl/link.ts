@@ -43,6 +43,7 @@ const IN6_ADDR_GEN_MODE_NONE = 1;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const AF_INET6 = 10;
 const IFF_UP = 1;
+const IFF_NOARP = 0x80;
 const IFINFOMSG = 16;
 
 /** struct rtnl_link_stats64, the part that operators look at. */
@@ -62,6 +63,7 @@ export interface Link {
   readonly name: string;
   readonly up: boolean; // administrative state
   readonly carrier: boolean;
+  readonly noArp?: true;
   readonly mtu: number;
   readonly mac?: Mac;
   readonly alias?: string;
@@ -74,20 +76,19 @@ export interface Link {
   readonly counters?: LinkCounters;
 }
 
-/** struct ifinfomsg; `up` undefined leaves the flag alone. */
-export function linkHeader(index = 0, up?: boolean): Buffer {
+/** struct ifinfomsg; a flag that is undefined is left alone. */
+export function linkHeader(index = 0, up?: boolean, noArp?: boolean): Buffer {
   const b = Buffer.alloc(IFINFOMSG);
   b.writeInt32LE(index, 4);
-  if (up !== undefined) {
-    b.writeUInt32LE(up ? IFF_UP : 0, 8);
-    b.writeUInt32LE(IFF_UP, 12);
-  }
+  b.writeUInt32LE((up ? IFF_UP : 0) | (noArp ? IFF_NOARP : 0), 8);
+  b.writeUInt32LE((up === undefined ? 0 : IFF_UP) | (noArp === undefined ? 0 : IFF_NOARP), 12);
   return b;
 }
 
 /** Which link a request is about. Indexes are of the socket's namespace. */
 export type LinkSelector = number | string;
-const selected = (link: LinkSelector, up?: boolean): Buffer => linkHeader(typeof link === 'number' ? link : 0, up);
+const selected = (link: LinkSelector, up?: boolean, noArp?: boolean): Buffer =>
+  linkHeader(typeof link === 'number' ? link : 0, up, noArp);
 const nameOf = (link: LinkSelector): Attribute[] => (typeof link === 'number' ? [] : [[IFLA.IFNAME, link]]);
 
 /** Body of RTM_GETLINK for one link; counters only when asked for, they are most of the answer. */
@@ -102,6 +103,8 @@ export const dumpLinks = (counters: boolean): { header: Buffer; attributes: read
 
 export interface LinkChange {
   readonly up?: boolean;
+  /** Every next hop has the link's own MAC, and nobody is asked for it. */
+  readonly noArp?: boolean;
   readonly mtu?: number;
   readonly mac?: Mac;
   readonly alias?: string;
@@ -118,7 +121,7 @@ export function setLink(batch: Batch, link: LinkSelector, change: LinkChange): B
   if (change.mac !== undefined) attributes.push([IFLA.ADDRESS, macBytes(change.mac)]);
   if (change.mtu !== undefined) attributes.push([IFLA.MTU, change.mtu]);
   if (change.alias !== undefined) attributes.push([IFLA.IFALIAS, Buffer.from(change.alias)]);
-  return batch.add(RTM_SETLINK, 0, selected(link, change.up), attributes);
+  return batch.add(RTM_SETLINK, 0, selected(link, change.up, change.noArp), attributes);
 }
 
 /** The link gets no link-local address and sends no router solicitation. */
@@ -137,7 +140,7 @@ export const deleteLink = (batch: Batch, link: LinkSelector): Batch =>
  */
 export function createVeth(
   batch: Batch,
-  end: { readonly name: string; readonly mtu: number },
+  end: { readonly name: string; readonly mtu: number; readonly mac?: Mac },
   peer: { readonly name: string; readonly mtu: number; readonly mac: Mac; readonly netnsFd: number },
 ): Batch {
   const peerLink = Buffer.concat([
@@ -152,6 +155,7 @@ export function createVeth(
   return batch.add(RTM_NEWLINK, NLM_F.CREATE | NLM_F.EXCL, linkHeader(), [
     [IFLA.IFNAME, end.name],
     [IFLA.MTU, end.mtu],
+    ...(end.mac ? [[IFLA.ADDRESS, macBytes(end.mac)] as const] : []),
     [
       IFLA.LINKINFO,
       [
@@ -211,6 +215,7 @@ export function parseLink(payload: Buffer): Result<Link, string> {
     name,
     up: (header.readUInt32LE(8) & IFF_UP) !== 0,
     carrier: readU8(attributes, IFLA.CARRIER) === 1,
+    ...(header.readUInt32LE(8) & IFF_NOARP && { noArp: true as const }),
     mtu: readU32(attributes, IFLA.MTU) ?? 0,
     ...(mac?.length === 6 && { mac: macFromBytes(mac) }),
     ...(alias !== undefined && { alias }),

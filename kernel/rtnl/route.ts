@@ -14,6 +14,7 @@ const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 const RT_SCOPE_NOWHERE = 255;
 const RTMSG = 12;
+const RTNH_F_ONLINK = 4;
 
 export const RT_TABLE_MAIN = 254;
 
@@ -40,9 +41,17 @@ export interface Route {
   readonly type: RouteType;
   readonly index?: number; // of the link; absent for several next hops
   readonly nextHop?: Address;
+  readonly onLink?: true; // the next hop, whatever prefixes the link has
 }
 
-function routeHeader(r: { family: Family; length: number; protocol: number; scope: number; type: number }): Buffer {
+function routeHeader(r: {
+  family: Family;
+  length: number;
+  protocol: number;
+  scope: number;
+  type: number;
+  flags?: number;
+}): Buffer {
   const b = Buffer.alloc(RTMSG);
   b[0] = AF[r.family];
   b[1] = r.length;
@@ -50,6 +59,7 @@ function routeHeader(r: { family: Family; length: number; protocol: number; scop
   b[5] = r.protocol;
   b[6] = r.scope;
   b[7] = r.type;
+  b.writeUInt32LE(r.flags ?? 0, 8);
   return b;
 }
 
@@ -75,12 +85,13 @@ export interface NewRoute {
   readonly type: 'unicast' | 'unreachable' | 'throw';
   readonly index?: number;
   readonly nextHop?: Address;
+  readonly onLink?: true;
 }
 
 /** `flags`: NLM_F.EXCL fails with EEXIST when the prefix has a route of this metric, NLM_F.REPLACE takes its place. */
 export function createRoute(batch: Batch, r: NewRoute, flags: number): Batch {
   const family = prefixFamily(r.prefix);
-  const onLink = r.type === 'unicast' && r.nextHop === undefined;
+  const direct = r.type === 'unicast' && r.nextHop === undefined;
   return batch.add(
     RTM_NEWROUTE,
     NLM_F.CREATE | flags,
@@ -88,8 +99,9 @@ export function createRoute(batch: Batch, r: NewRoute, flags: number): Batch {
       family,
       length: lengthOf(r.prefix),
       protocol: r.protocol,
-      scope: onLink && family === 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+      scope: direct && family === 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
       type: TYPES[r.type],
+      flags: r.onLink ? RTNH_F_ONLINK : 0,
     }),
     [
       ...destination(r.prefix),
@@ -144,5 +156,6 @@ export function parseRoute(payload: Buffer): Result<Route, string> {
     type: TYPE_NAMES.get(header[7]!) ?? 'other',
     ...(index !== undefined && { index }),
     ...(nextHop && { nextHop }),
+    ...(header.readUInt32LE(8) & RTNH_F_ONLINK && { onLink: true as const }),
   });
 }

@@ -53,7 +53,14 @@ describe('hnvgw', function () {
       usableAddresses: () => new Set(),
       load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
       desired: (running, up, scope) =>
-        desiredResources(running, up, scope, { resources: () => [], mtu: () => 1600 }, Buffer.alloc(32)),
+        desiredResources(
+          running,
+          up,
+          scope,
+          { resources: () => [], mtu: () => 1600 },
+          { resources: () => [] },
+          Buffer.alloc(32),
+        ),
       statusChanged: () => undefined,
       later: () => undefined,
     });
