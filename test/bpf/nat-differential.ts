@@ -112,7 +112,7 @@ export async function fuzzNat(packets: number, seed: number): Promise<NatFuzzed>
   let sweeps = 0;
   const play = (steps: readonly Step[]): void => {
     path.forget();
-    const model = new NatModel(input);
+    const model = new NatModel(input, (block) => path.owner(block));
     let now = START;
     model.state.now = now;
     path.time(now);
@@ -123,7 +123,7 @@ export async function fuzzNat(packets: number, seed: number): Promise<NatFuzzed>
         path.time(now);
         if (!s.sweep) continue;
         path.sweep();
-        model.sweep(now, (block) => path.owned(block));
+        model.sweep(now);
         sweeps++;
         continue;
       }

@@ -56,8 +56,12 @@ export class NatModel {
   readonly #ours: ReadonlySet<Address>;
   readonly #affinity = new Map<string, Address>();
 
-  constructor(input: NatInput) {
+  readonly #ownerNow: (block: number) => number;
+
+  /** @param ownerNow who has a block in the data plane; 0 = nobody. */
+  constructor(input: NatInput, ownerNow: (block: number) => number) {
     this.#input = input;
+    this.#ownerNow = ownerNow;
     this.state = new NatState(input);
     this.#ours = new Set(this.state.pools.map((p) => p.address));
   }
@@ -69,15 +73,16 @@ export class NatModel {
   /** A packet that a compartment sent towards nat0. */
   outward(slot: number, p: Ip, answer: Answer): NatVerdict {
     if (p.protocol === ICMP && isError(p.payload[0]!)) return this.#error(slot, p);
-    const from = endpointsOf(p, true);
+    const from = endpointsOf(p);
+    if (p.protocol === ICMP && !from) return this.#drop(slot, 'NAT_ERROR', 'NAT_PROTOCOL');
     const known = from && this.state.flows.get(keyOf(slot, p.protocol, from));
     if (known) return this.#forward(known, p);
     const t = this.state.tenants.get(slot)!;
+    const rule = this.#ruleOf(t, p.source, p.destination);
+    if (!rule) return this.#drop(slot, 'NAT_POLICY', ...(from ? [] : ['NAT_PROTOCOL']), ...opens(p));
     const fixed = from && this.#staticOf(slot, p, from);
     if (fixed) return this.#open(t, p, from, fixed, answer);
-    const rule = this.#ruleOf(t, p.source, p.destination);
-    if (rule === 'OneToOne') return this.#oneToOneOut(t, p, answer);
-    if (!rule) return this.#drop(slot, 'NAT_POLICY', ...(from ? [] : ['NAT_PROTOCOL']), ...opens(p));
+    if (rule === 'OneToOne') return this.#oneToOneOut(t, p, from, answer);
     if (!from) return this.#drop(slot, 'NAT_PROTOCOL');
     const refused = opens(p);
     if (refused.length) return this.#drop(slot, ...refused);
@@ -88,7 +93,9 @@ export class NatModel {
   inward(p: Ip, answer: Answer): NatVerdict {
     if (!this.#ours.has(p.destination)) return PASS;
     if (p.protocol === ICMP && isError(p.payload[0]!)) return this.#error(undefined, p);
-    const from = endpointsOf(p, false);
+    const from = endpointsOf(p);
+    // A redirect is for a neighbour, and what is neither query nor error is nobody's (RFC 5508 REQ-11).
+    if (p.protocol === ICMP && !from) return PASS;
     const known = from && this.state.flows.get(keyOf(undefined, p.protocol, from));
     if (known) return this.#forward(known, p);
     const whole = this.#wholeHost(p.destination);
@@ -113,13 +120,14 @@ export class NatModel {
         { from: reversed(to), to: reversed(from), inside: undefined, sender: target.slot },
       ],
     );
+    if (!session) return this.#drop(target.slot, 'NAT_COLLISION');
     return this.#forward(session.directions[0], p);
   }
 
   /** Time and the control plane's sweep. */
-  sweep(now: number, stillOwned: (block: number) => boolean): void {
+  sweep(now: number): void {
     this.state.now = now;
-    this.state.sweep(stillOwned);
+    this.state.sweep((block) => this.#ownerNow(block) !== 0);
   }
 
   #forward(d: Direction, p: Ip): NatVerdict {
@@ -167,13 +175,16 @@ export class NatModel {
     return undefined;
   }
 
-  #oneToOneOut(t: Tenant, p: Ip, answer: Answer): NatVerdict {
+  #oneToOneOut(t: Tenant, p: Ip, from: Endpoints | undefined, answer: Answer): NatVerdict {
     const own = t.nat.oneToOneMappings.find(
       (m) => m.routingDomainId === idOf(t.slot) && m.internalIpAddress === p.source,
     )!;
     const out = readdressed(p, own.externalIpAddress, p.destination);
     if (!this.#ours.has(p.destination)) return { verdict: 'send', packet: out, inside: undefined };
-    return this.inward(out, answer);
+    // Over a hairpin it is a session, so that the answers come from where they were asked for.
+    return from
+      ? this.#open(t, p, from, { ...from, source: own.externalIpAddress }, answer)
+      : this.#drop(t.slot, 'NAT_PROTOCOL', 'NAT_NO_MAPPING', 'NAT_NO_SESSION');
   }
 
   #quota(t: Tenant, host: Address): readonly string[] {
@@ -202,17 +213,21 @@ export class NatModel {
       const candidates = this.state.candidates(t, from.source, set, pools);
       if (this.state.exhausted(t, candidates, p.protocol)) full.push('NAT_PORTS');
     }
-    const outcome = there && this.#hairpinProblem(from, p, { address: there.external, port: there.externalPort });
+    const outcome = there && this.#hairpinProblem(from, p, there.external);
     if (full.length || outcome) return this.#drop(slot, ...full, ...(outcome ?? []));
     if (there)
       return this.#open(t, p, from, { ...from, source: there.external, sourcePort: there.externalPort }, answer, there);
     // Over a hairpin the new port is not yet anybody's where it is refused at the other end: then it is seen nowhere.
     if (!answer) {
-      const refused = this.#hairpinProblem(from, p, undefined);
-      demand(refused !== undefined, 'a port was free');
+      const candidates = this.state.candidates(t, from.source, set, pools);
+      const refused = [...new Set(candidates.flatMap((c) => this.#hairpinProblem(from, p, c.address) ?? []))];
+      demand(refused.length > 0, 'a port was free');
+      // The port that was found for it can be the very one that it sends to.
+      if (candidates.some((c) => c.address === from.destination)) refused.push('NAT_COLLISION');
+      this.state.adopt(t, candidates, p.protocol, this.#ownerNow);
       return this.#drop(slot, ...refused);
     }
-    const seen = endpointsOf(answer, true)!;
+    const seen = endpointsOf(answer)!;
     const choice = { address: answer.source, port: seen.sourcePort };
     const inside = { host: from.source, port: from.sourcePort, protocol: p.protocol, set };
     const mapping = this.state.claim(t, inside, pools, choice);
@@ -226,21 +241,10 @@ export class NatModel {
     );
   }
 
-  /** Why the other end of a hairpin refuses; undefined = it does not, or there is no hairpin. */
-  #hairpinProblem(
-    from: Endpoints,
-    p: Ip,
-    external: { readonly address: Address; readonly port: number } | undefined,
-  ): readonly string[] | undefined {
+  /** Why the other end of a hairpin refuses a sender; undefined = it does not, or there is no hairpin. */
+  #hairpinProblem(from: Endpoints, p: Ip, sender: Address): readonly string[] | undefined {
     if (!this.#ours.has(from.destination) || this.#wholeHost(from.destination)) return undefined;
-    // Where the sender's address is not known yet, filters judge by the ones that it may have.
-    const source = external?.address ?? from.destination;
-    const at = this.#inboundTarget(
-      p,
-      { ...from, source, sourcePort: external?.port ?? 0 },
-      undefined,
-      external === undefined,
-    );
+    const at = this.#inboundTarget(p, { ...from, source: sender }, undefined);
     if (at === 'stack') return ['NAT_NO_MAPPING'];
     return 'reasons' in at ? at.reasons : undefined;
   }
@@ -248,15 +252,14 @@ export class NatModel {
   /** Opens a session from inside whose external endpoint is known, out or back in. */
   #open(t: Tenant, p: Ip, from: Endpoints, outside: Endpoints, answer: Answer, mapping?: Mapping): NatVerdict {
     const { slot } = t;
-    const refused = opens(p);
-    if (refused.length) return this.#drop(slot, ...refused);
-    const full = this.#quota(t, from.source);
     const hairpin = this.#ours.has(from.destination);
     const whole = hairpin ? this.#wholeHost(from.destination) : undefined;
-    const target = !hairpin || whole ? undefined : this.#inboundTarget(p, outside, answer);
-    if (target === 'stack') return this.#drop(slot, ...full, 'NAT_NO_MAPPING');
-    if (target && 'reasons' in target) return this.#drop(slot, ...full, ...target.reasons);
-    if (full.length) return this.#drop(slot, ...full);
+    const found = !hairpin || whole ? undefined : this.#inboundTarget(p, outside, answer);
+    const refused = [...opens(p), ...this.#quota(t, from.source)];
+    if (found === 'stack') refused.push('NAT_NO_MAPPING');
+    else if (found && 'reasons' in found) refused.push(...found.reasons);
+    if (refused.length) return this.#drop(slot, ...refused);
+    const target = found as Target | undefined;
     const inside = whole?.slot ?? target?.slot;
     const to = target
       ? { ...outside, destination: target.host, destinationPort: target.port }
@@ -277,11 +280,12 @@ export class NatModel {
         { from: reversed(to), to: reversed(from), inside: slot, sender: inside },
       ],
     );
+    if (!session) return this.#drop(slot, 'NAT_COLLISION');
     return this.#forward(session.directions[0], p);
   }
 
   /** Where a new packet from outside goes (RFC 4787 §5, RFC 5382 §5). */
-  #inboundTarget(p: Ip, from: Endpoints, answer: Answer, anybody = false): Inbound {
+  #inboundTarget(p: Ip, from: Endpoints, answer: Answer): Inbound {
     const { destination: address, destinationPort: port } = from;
     const name = p.protocol === TCP ? 'TCP' : p.protocol === UDP ? 'UDP' : undefined;
     for (const n of this.#input.netNats) {
@@ -290,7 +294,7 @@ export class NatModel {
         if (m.externalIpAddress !== address || m.externalPort !== port || m.protocol !== name) continue;
         const slot = slotOf(m.routingDomainId);
         const remote = m.remoteExternalIpAddressPrefix;
-        const wrong = [...(remote && !anybody && !contains(remote, from.source) ? ['NAT_FILTERED'] : []), ...opens(p)];
+        const wrong = [...(remote && !contains(remote, from.source) ? ['NAT_FILTERED'] : []), ...opens(p)];
         return wrong.length
           ? { reasons: wrong, slot }
           : { slot, host: m.internalIpAddress, port: m.internalPort, mapping: undefined };
@@ -314,22 +318,18 @@ export class NatModel {
         return { slot, host, port: r.backendPort, mapping: undefined };
       }
     }
-    const mapping = this.state.externals.get(this.state.externalKey(address, port, p.protocol));
-    if (p.protocol === ICMP) return this.#inboundQuery(p, from, mapping);
+    const found = this.state.externals.get(this.state.externalKey(address, port, p.protocol));
+    // One that rests is there for its own inside endpoint alone.
+    const mapping = found && found.sessions > 0 ? found : undefined;
+    // A query opens nothing from outside (RFC 5508 §3): whatever belongs to no session is the gateway's.
+    if (p.protocol === ICMP) return 'stack';
     if (mapping) {
-      const wrong = [...(anybody || this.#admits(mapping, from.source) ? [] : ['NAT_FILTERED']), ...opens(p)];
+      const wrong = [...(this.#admits(mapping, from.source) ? [] : ['NAT_FILTERED']), ...opens(p)];
       if (wrong.length) return { reasons: wrong, slot: mapping.slot };
       return { slot: mapping.slot, host: mapping.host, port: mapping.port, mapping };
     }
     const owner = this.#ownerOf(address, port, p.protocol);
     return owner === undefined ? 'stack' : { reasons: ['NAT_NO_MAPPING', ...opens(p)], slot: owner };
-  }
-
-  /** RFC 5508 §3: a query opens nothing from outside; what asks is for the gateway, what answers has lost its session. */
-  #inboundQuery(p: Ip, from: Endpoints, mapping: Mapping | undefined): Inbound {
-    if (isRequest(p.payload[0]!)) return 'stack';
-    const owner = mapping?.slot ?? this.#ownerOf(from.destination, from.destinationPort, ICMP);
-    return owner === undefined ? 'stack' : { reasons: ['NAT_NO_SESSION', 'NAT_NO_MAPPING'], slot: owner };
   }
 
   #ownerOf(address: Address, port: number, protocol: number): number | undefined {
@@ -346,15 +346,15 @@ export class NatModel {
 
   /** RFC 5508 §4: an error about a session is translated with what it quotes, and changes nothing. */
   #error(sender: number | undefined, p: Ip): NatVerdict {
-    const lost = (reasons: readonly string[]): NatVerdict =>
-      sender === undefined ? this.#errorFromOutside(p, reasons) : this.#drop(sender, ...reasons);
+    // From outside it may be about the gateway's own packets.
+    const lost = sender === undefined ? PASS : this.#drop(sender, 'NAT_ERROR');
     const inner = parseIp(p.payload.subarray(8), true);
-    if (!inner || (inner.fragment & 0x1fff) !== 0 || inner.payload.length < 8) return lost(['NAT_ERROR', 'TRUNCATED']);
+    if (!inner || (inner.fragment & 0x1fff) !== 0 || inner.payload.length < 8) return lost;
     // The packet that is quoted went the other way: it is the session's other direction after its translation.
-    const ends = endpointsOf(inner, sender === undefined);
-    if (!ends) return lost(['NAT_ERROR']);
+    const ends = endpointsOf(inner);
+    if (!ends) return lost;
     const d = this.state.flows.get(keyOf(sender, inner.protocol, reversed(ends)));
-    if (!d) return this.#errorOneToOne(sender, p, inner) ?? lost(['NAT_ERROR']);
+    if (!d) return this.#errorOneToOne(sender, p, inner) ?? lost;
     const quoted = translated(inner, ends, reversed(d.to));
     const source = sender === undefined ? p.source : d.to.source;
     return { verdict: 'send', packet: this.#quoting(p, quoted, source, d.to.destination), inside: d.inside };
@@ -371,7 +371,7 @@ export class NatModel {
     const own = t.nat.oneToOneMappings.find(
       (m) => m.routingDomainId === idOf(sender) && m.internalIpAddress === inner.destination,
     );
-    if (!own || this.#ruleOf(t, inner.destination, inner.source) !== 'OneToOne') return undefined;
+    if (!own) return undefined;
     const packet = this.#quoting(
       p,
       readdressed(inner, inner.source, own.externalIpAddress),
@@ -379,14 +379,6 @@ export class NatModel {
       p.destination,
     );
     return { verdict: 'send', packet, inside: undefined };
-  }
-
-  /** An error about nothing that we know may be about the gateway's own packets, unless the port is a tenant's. */
-  #errorFromOutside(p: Ip, reasons: readonly string[]): NatVerdict {
-    const inner = parseIp(p.payload.subarray(8), true);
-    const ends = inner && inner.payload.length >= 8 ? endpointsOf(inner, true) : undefined;
-    const owner = ends && this.#ownerOf(ends.source, ends.sourcePort, inner!.protocol);
-    return owner === undefined ? PASS : this.#drop(owner, ...reasons);
   }
 
   #quoting(p: Ip, inner: Ip, source: Address, destination: Address): Ip {

@@ -76,7 +76,7 @@ export function parseIp(b: Uint8Array, cut = false): Ip | undefined {
     tos: b[1]!,
     id: u16(b, 4),
     fragment: u16(b, 6),
-    payload: b.slice(20, Math.min(b.length, length)),
+    payload: Uint8Array.from(b.subarray(20, Math.min(b.length, length))),
   };
 }
 
@@ -114,21 +114,21 @@ export function isSealed(p: Ip): boolean {
 
 export const isQuery = (type: number): boolean => [0, 8, 13, 14, 15, 16, 17, 18].includes(type);
 export const isRequest = (type: number): boolean => [8, 13, 15, 17].includes(type);
-/** Destination Unreachable, Source Quench, Time Exceeded, Parameter Problem. */
-export const isError = (type: number): boolean => [3, 4, 11, 12].includes(type);
+/** Destination Unreachable, Time Exceeded, Parameter Problem; Source Quench is obsolete (RFC 6633). */
+export const isError = (type: number): boolean => [3, 11, 12].includes(type);
 
 /**
- * Where a session's packet comes from and goes to. The identifier of an ICMP query stands for the port of whoever asks: of the
- * source when it leaves (`outward`), of the destination when it comes from outside. Undefined where there are no ports.
+ * Where a session's packet comes from and goes to. The identifier of an ICMP query stands for the port of whoever asks: the source
+ * of a request, the destination of an answer. Undefined where there are no ports.
  */
-export function endpointsOf(p: Ip, outward: boolean): Endpoints | undefined {
+export function endpointsOf(p: Ip): Endpoints | undefined {
   const b = p.payload;
   const ends = { source: p.source, destination: p.destination };
   if (p.protocol === TCP || p.protocol === UDP)
     return b.length < 4 ? undefined : { ...ends, sourcePort: u16(b, 0), destinationPort: u16(b, 2) };
   if (p.protocol !== ICMP || b.length < 8 || !isQuery(b[0]!)) return undefined;
-  const id = u16(b, 4);
-  return { ...ends, sourcePort: outward ? id : 0, destinationPort: outward ? 0 : id };
+  const [id, asks] = [u16(b, 4), isRequest(b[0]!)];
+  return { ...ends, sourcePort: asks ? id : 0, destinationPort: asks ? 0 : id };
 }
 
 /** RFC 1624 equation 3: the checksum after 16-bit words were exchanged for others. */

@@ -80,7 +80,7 @@ export class NatPath {
   }
 
   #entries(name: string): readonly (readonly [Buffer, Buffer])[] {
-    return [...this.#map(name).batches(4096)].flat();
+    return [...this.#map(name).batches()].flat();
   }
 
   /** @param seconds where the clock stands. */
@@ -114,9 +114,10 @@ export class NatPath {
     return NAT.block.decode(this.#map('blocks').get(key32(index))!);
   }
 
-  owned(block: number): boolean {
+  /** 0 = nobody. */
+  owner(block: number): number {
     const { owner } = this.#block(block);
-    return owner !== 0 && owner !== CLOSING;
+    return owner === CLOSING ? 0 : owner;
   }
 
   kept(): Kept {

@@ -233,6 +233,24 @@ export class NatState {
     return mapping;
   }
 
+  /** A session that is refused at its other end may have taken a block before; its last one it keeps, others go back when empty. */
+  adopt(t: Tenant, pools: readonly Pool[], protocol: number, ownerNow: (block: number) => number): void {
+    const taken = pools.flatMap((p) => {
+      const { own, blocks } = this.available(t, p, protocol);
+      return blocks.filter((b) => ownerNow(b) === t.slot).map((b) => [b, own] as const);
+    });
+    demand(
+      taken.length <= 1 && taken.every(([, own]) => own === 0),
+      `blocks ${taken.map(([b]) => b)} were taken in vain`,
+    );
+    for (const [b] of taken) this.owners.set(b, t.slot);
+    for (const b of this.blocksOf(t.slot)) {
+      if (ownerNow(b) === t.slot) continue;
+      demand(this.usedIn(b) === 0 && this.blocksOf(t.slot).length > 1, `block ${b} was given back`);
+      this.owners.delete(b);
+    }
+  }
+
   #mark(m: Mapping, there: boolean): void {
     const used = this.#used.get(m.block) ?? new Set<string>();
     this.#used.set(m.block, used);
@@ -259,13 +277,14 @@ export class NatState {
     return `${address}:${port} ${protocol}`;
   }
 
+  /** Undefined where one of the two directions is another session's already. */
   open(
     s: Omit<Session, 'directions'>,
     there: readonly [
       Pick<Direction, 'from' | 'to' | 'inside' | 'sender'>,
       Pick<Direction, 'from' | 'to' | 'inside' | 'sender'>,
     ],
-  ): Session {
+  ): Session | undefined {
     const session = { ...s, directions: [] as unknown as [Direction, Direction] };
     const [first, second] = there.map(
       (d): Direction => ({
@@ -280,10 +299,7 @@ export class NatState {
         scale: 0,
       }),
     ) as unknown as [Direction, Direction];
-    demand(
-      !this.flows.has(first.key) && !this.flows.has(second.key),
-      `a session over another: ${first.key} / ${second.key}`,
-    );
+    if (first.key === second.key || this.flows.has(first.key) || this.flows.has(second.key)) return undefined;
     session.directions = [first, second];
     this.flows.set(first.key, first);
     this.flows.set(second.key, second);
@@ -319,7 +335,9 @@ export class NatState {
     const both = s.directions.map((d) => d.seen);
     const inward = s.directions.find((d) => d.sender === undefined);
     const outward = s.directions.find((d) => d.sender !== undefined);
-    if (s.protocol !== UDP || !inward || !outward || this.tenants.get(s.slot)!.nat.udpInboundRefresh)
+    // There is nothing to keep alive where the external endpoint is fixed.
+    const fixed = s.mappings.length === 0;
+    if (s.protocol !== UDP || !inward || !outward || fixed || this.tenants.get(s.slot)!.nat.udpInboundRefresh)
       return Math.max(...both);
     return outward.seen;
   }
@@ -353,18 +371,25 @@ export class NatState {
 
   /** What TCP says in a packet of a direction; only time-outs depend on it. */
   note(d: Direction, payload: Uint8Array, flags: number): void {
-    d.seen = this.now;
-    if (d.session.protocol !== TCP) return;
+    if (d.session.protocol !== TCP) {
+      d.seen = this.now;
+      return;
+    }
     const other = d.session.directions.find((x) => x !== d)!;
     const u32 = (at: number): number => new DataView(payload.buffer, payload.byteOffset).getUint32(at);
     const [seq, ack, window] = [u32(4), u32(8), (payload[14]! << 8) | payload[15]!];
     if (flags & RST) {
       if (!this.#inWindow(other, seq)) return;
+      d.seen = this.now;
       d.flags |= RST;
       return;
     }
+    d.seen = this.now;
     if (flags & SYN && !(flags & ACK) && ((d.flags | other.flags) & RST || d.flags & other.flags & FIN))
       d.flags = other.flags = 0;
+    // RFC 7857 §2.2, RFC 6146 §3.5.2.2: whoever goes on after a reset was not reset.
+    d.flags &= ~RST;
+    other.flags &= ~RST;
     d.flags |= flags & (FIN | SYN | ACK);
     if (flags & SYN) d.next = (seq + 1) >>> 0;
     if (flags & ACK) {

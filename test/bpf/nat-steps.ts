@@ -248,14 +248,15 @@ function error(state: NatState, s: Extract<Step, { kind: 'error' }>): Made | und
   const d = directionAt(state, s.which);
   if (!d) return undefined;
   const { protocol } = d.session;
-  const w = { protocol, flags: ACK, type: 8, checksum: true, length: 33 };
+  const asks = d === d.session.directions[0];
+  const w = { protocol, flags: ACK, type: asks ? 8 : 0, checksum: true, length: 33 };
   const before = build(w, d.from.source, d.from.destination, d.from.sourcePort, d.from.destinationPort);
   const got = translated(
     before,
     d.from,
     s.strange ? { ...d.to, sourcePort: d.to.sourcePort ^ 8, destinationPort: d.to.destinationPort ^ 8 } : d.to,
   );
-  if (!endpointsOf(got, true)) return undefined;
+  if (!endpointsOf(got)) return undefined;
   const payload = new Uint8Array(8 + 20 + s.quoted);
   payload[0] = s.type;
   payload[1] = s.type === 3 ? 4 : 0;
