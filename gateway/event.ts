@@ -11,5 +11,7 @@ export type Event =
   | { readonly type: 'retry'; readonly slot: Slot }
   /** Somebody else changed a link, an address or a route where the slot's are. */
   | { readonly type: 'network-changed'; readonly slot: Slot }
+  /** A DIP became healthy or fell out. */
+  | { readonly type: 'health-changed' }
   /** The regular full look, which also finds what somebody else changed. */
   | { readonly type: 'resync' };

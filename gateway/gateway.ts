@@ -245,6 +245,8 @@ export class Gateway {
         return [event.slot];
       case 'charon-lost':
         return [];
+      case 'health-changed':
+        return [DEFAULT_SLOT];
       case 'network-changed':
         return event.slot === DEFAULT_SLOT || running.domains.has(event.slot) ? [event.slot] : [];
       case 'tunnels-changed':

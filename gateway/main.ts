@@ -13,6 +13,7 @@ import { formatConfigError } from '../config/error.ts';
 import { loadGateway } from '../config/load.ts';
 import { dropNotice } from '../control/drops.ts';
 import { EventHub } from '../control/hub.ts';
+import { type DataPlaneEvent, watchEvents } from '../control/io/ring.ts';
 import { Learner } from '../control/learner.ts';
 import { ABI, RECORD_MAPS, slotOfEntry } from '../encap/abi.ts';
 import { withoutRoute } from '../kernel/counters.ts';
@@ -31,9 +32,12 @@ import { Gateway } from './gateway.ts';
 import { serveApi } from './io/api.ts';
 import { Charon } from './io/charon.ts';
 import { DataPlane } from './io/data-plane.ts';
+import { serveNat } from './io/nat-api.ts';
 import { NatHand } from './io/nat-hand.ts';
 import { NatLoop } from './io/nat-loop.ts';
 import { NatPlane } from './io/nat-plane.ts';
+import { NatReadings } from './io/nat-readings.ts';
+import { Probes } from './io/probes.ts';
 import { secretReader } from './io/secret.ts';
 import { FileStore } from './io/store.ts';
 import { Readiness } from './readiness.ts';
@@ -175,11 +179,13 @@ async function main(): Promise<void> {
       removeOtherPinned(natPin, NAT_ABI);
     },
   });
-  const natLoop = new NatLoop(natPlane, gateway, options.state, log);
+  const probes = new Probes(() => notice({ type: 'health-changed' }), log);
+  natPlane.healthy = (rule, dip) => probes.healthy(rule, dip);
+  const natLoop = new NatLoop(natPlane, gateway, probes, options.state, log);
   const entries: NatHand = new NatHand(entryHand, natPlane, natLoop);
   const readings: Readings = {
     netns: (netns) => present(() => inspectNetns(netns)),
-    entries: (map) => dataPlane.entries(map),
+    entries: (map) => (map === 'drops' ? [...dataPlane.entries(map), ...natPlane.read(map)] : dataPlane.entries(map)),
     device: (index) => dataPlane.device(index),
     withoutRoute: (netns) => present(() => withoutRoute(namespaces, netns)),
     tunnel: (name) => charon.reading(name),
@@ -190,8 +196,14 @@ async function main(): Promise<void> {
   const without = await begin(gateway, store.bootSources(), configFile);
 
   natLoop.start();
+  const natReadings = new NatReadings(natPlane, natLoop.journal, () => ({
+    routingDomain: (slot) => gateway.routingDomain(slot),
+    boot: natLoop.boot,
+  }));
   const events = new EventHub();
-  const api = await serveApi(options.socket, gateway, readings, events, log);
+  const api = await serveApi(options.socket, gateway, readings, events, log, (app) =>
+    serveNat(app, running, natReadings),
+  );
   const names = {
     routingDomain: (slot: Slot) => (slot < FIRST_SLOT ? '' : gateway.routingDomain(slot)),
     device: (index: number) => dataPlane.device(index),
@@ -201,11 +213,15 @@ async function main(): Promise<void> {
     routingDomainId: (slot) => running()?.domains.get(slot),
   });
   const learning = (work: Promise<void>) => work.catch((e: unknown) => log.error({ err: e }, 'learning failed'));
+  const tellDrops = (happened: readonly DataPlaneEvent[]) => {
+    if (!events.idle) for (const e of happened) if (e.type === 'DROPPED') events.tell(dropNotice(e, names));
+  };
   dataPlane.watch((happened) => {
     const learned = happened.filter((e) => e.type === 'LEARNED');
     if (learned.length) void learning(learner.take(learned, performance.now()));
-    if (!events.idle) for (const e of happened) if (e.type === 'DROPPED') events.tell(dropNotice(e, names));
+    tellDrops(happened);
   });
+  watchEvents(natPlane.map('events'), tellDrops);
   setInterval(() => void learning(learner.age(performance.now())), AGEING_MS);
   setInterval(notice, RESYNC_MS, { type: 'resync' });
   if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);

@@ -92,6 +92,8 @@ export function changedSlots(
   const old = byId(before);
   const now = byId(after);
   const ids = new Set([...a, ...b].map((c) => c.routingDomainId));
+  // What one tenant of a NAT may have depends on how many share it.
+  if (sharedAfter.netNats?.length && (ids.size !== old.size || ids.size !== now.size)) return 'all';
   // The provider addresses that records name are one set for the whole gateway.
   const shared = isDeepStrictEqual(peersOf(a), peersOf(b)) ? [] : [DEFAULT_SLOT];
   const tenants = [...ids]

@@ -43,7 +43,7 @@ export const IMAGES = {
 
 const DISK_BYTES = 3 * 2 ** 30;
 const EPOCH = Number(process.env.SOURCE_DATE_EPOCH ?? 1_760_000_000);
-const GATEWAY_PROGRAMS = ['gateway.js', 'hnvgw.js', 'hnvhost.js', 'bpf/overlay.bpf.o'];
+const GATEWAY_PROGRAMS = ['gateway.js', 'hnvgw.js', 'hnvhost.js', 'bpf/overlay.bpf.o', 'bpf/nat.bpf.o'];
 
 const work = (name: string): string => join(cache, 'work', name);
 const source = (...names: string[]): string[] => names.map((name) => join(here, name));

@@ -17,13 +17,13 @@ interface PollHandle {
 // The shipped type has the callback's parameters wrong.
 const poll = koffi.node.poll as unknown as (
   fd: number,
-  what: { readable: boolean },
+  what: { readable: boolean; writable: boolean },
   callback: (status: number) => void,
 ) => PollHandle;
 
 const live = new Set<FdWatcher>();
 
-/** Calls `handler` while the descriptor is readable; it must read until EAGAIN or a budget. */
+/** Calls `handler` while the descriptor is readable (or writable); it must read until EAGAIN or a budget. */
 export class FdWatcher {
   readonly fd: number;
   readonly #handle: PollHandle;
@@ -32,7 +32,7 @@ export class FdWatcher {
   #queued = false;
 
   /** `owned`: close() closes the descriptor too. Only for sockets, pipes and eBPF maps; a regular file aborts the process. */
-  constructor(fd: number, handler: (failed: boolean) => void, owned = true) {
+  constructor(fd: number, handler: (failed: boolean) => void, owned = true, direction: 'in' | 'out' = 'in') {
     this.fd = fd;
     this.#owned = owned;
     let failed = false;
@@ -40,7 +40,7 @@ export class FdWatcher {
       this.#queued = false;
       if (!this.#closed) handler(failed);
     };
-    this.#handle = poll(fd, { readable: true }, (status) => {
+    this.#handle = poll(fd, { readable: direction === 'in', writable: direction === 'out' }, (status) => {
       if (status < 0) {
         failed = true;
         this.#handle.stop();
@@ -56,6 +56,14 @@ export class FdWatcher {
   unref(): this {
     if (!this.#closed) this.#handle.unref();
     return this;
+  }
+
+  /** Ends the watch; the descriptor stays open, whoever owns it. */
+  release(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    live.delete(this);
+    this.#handle.close();
   }
 
   close(): void {

@@ -30,6 +30,9 @@ export const raw = {
   setsockopt: declare<(fd: number, level: number, option: number, value: Buf, length: number) => number>(
     'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
   ),
+  getsockopt: declare<(fd: number, level: number, option: number, value: Buf, length: [number]) => number>(
+    'int getsockopt(int fd, int level, int option, _Out_ void *value, _Inout_ uint32_t *length)',
+  ),
   send: declare<(fd: number, bytes: Buf, length: number, flags: number) => number>(
     'long send(int fd, const void *bytes, size_t length, int flags)',
   ),

@@ -11,6 +11,7 @@ import { formatTable, type Row } from '../../lib/table.ts';
 import { secretReader } from '../io/secret.ts';
 import type { Status } from '../settled.ts';
 import { NOUNS } from '../show/show.ts';
+import { natCommand } from './nat.ts';
 import { explainRefusal, explainStatus } from './refusal.ts';
 
 const program = new Command('hnvgw').description('operates the hnv-gateway on this machine').showHelpAfterError();
@@ -130,7 +131,7 @@ program
   });
 
 const reach = { options: () => [], service };
-program.addCommand(recordCommand(reach)).addCommand(monitorCommand(reach));
+program.addCommand(natCommand(service)).addCommand(recordCommand(reach)).addCommand(monitorCommand(reach));
 
 try {
   await program.parseAsync();

@@ -36,13 +36,14 @@ const changeRows = (gateway: Gateway, { ops, notes }: Change) => ({
   })),
 });
 
-/** Starts to listen; the returned instance's `close()` ends it. A socket left by a dead process is taken over. */
+/** Starts to listen, with what `more` adds; the returned instance's `close()` ends it. A socket left by a dead process is taken over. */
 export async function serveApi(
   socket: string,
   gateway: Gateway,
   readings: Readings,
   events: EventHub,
   log: Logger,
+  more: (app: FastifyInstance) => void = () => undefined,
 ): Promise<FastifyInstance> {
   // Followers of events would keep a closing server waiting.
   const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
@@ -82,6 +83,7 @@ export async function serveApi(
     },
   );
 
+  more(app);
   serveRecords(app, { records: () => gateway.records, changeRecords: (c) => gateway.changeRecords(c), events }, (ops) =>
     changeRows(gateway, { ops, notes: [] }),
   );

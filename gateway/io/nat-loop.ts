@@ -1,6 +1,6 @@
 /**
- * What the NAT needs of the process while it runs: the sweep that ends what is idle, the block log, and the end of tenants that
- * are gone. Without it packets go on, and nothing expires.
+ * What the NAT needs of the process while it runs: the sweep that ends what is idle, the block log, the probes of DIPs, and
+ * the end of tenants that are gone. Without it packets go on, and nothing expires.
  */
 import type { Logger } from 'pino';
 import type { Slot } from '../../compartments/numbers.ts';
@@ -10,7 +10,9 @@ import { recordOfEvent, recordsOfBlocks } from '../../nat/log.ts';
 import type { Gateway } from '../gateway.ts';
 import { natSlots, netNatsOf } from '../nat.ts';
 import { catchUp, fitting } from '../nat-log.ts';
+import type { Running } from '../running.ts';
 import type { NatPlane } from './nat-plane.ts';
+import type { Probes } from './probes.ts';
 
 const PERIOD_MS = 1000;
 /** A sweep takes a fiftieth of the time at most. */
@@ -23,12 +25,15 @@ export class NatLoop {
   readonly #plane: NatPlane;
   readonly #gateway: Gateway;
   readonly #log: Logger;
-  readonly #boot = bootTime();
+  readonly boot = bootTime();
   readonly journal: BlockJournal;
+  readonly #probes: Probes;
+  #followed: Running | undefined;
   /** Tenants may be gone that still have something. */
   #departures = true;
 
-  constructor(plane: NatPlane, gateway: Gateway, stateDirectory: string, log: Logger) {
+  constructor(plane: NatPlane, gateway: Gateway, probes: Probes, stateDirectory: string, log: Logger) {
+    this.#probes = probes;
     this.#plane = plane;
     this.#gateway = gateway;
     this.#log = log;
@@ -43,14 +48,14 @@ export class NatLoop {
         const id = running?.domains.get(slot);
         return id === undefined ? undefined : { name: this.#gateway.routingDomain(slot), id };
       },
-      boot: this.#boot,
+      boot: this.boot,
     };
   }
 
   /** Once the configuration is in force: what happened while the process was away, then what happens. */
   start(): void {
     this.drain();
-    const lines = catchUp(this.journal.open, recordsOfBlocks(this.#plane.blocks(), this.names), this.#boot, Date.now());
+    const lines = catchUp(this.journal.open, recordsOfBlocks(this.#plane.blocks(), this.names), this.boot, Date.now());
     this.#write(lines);
     this.#plane.watchBlocks(() => this.drain());
     this.#tick();
@@ -81,12 +86,20 @@ export class NatLoop {
     const began = performance.now();
     try {
       this.#plane.sweep();
+      this.#follow();
       if (this.#departures) this.#purgeDeparted();
     } catch (e) {
       this.#log.error({ err: e }, 'the NAT was not swept');
     }
     const spent = performance.now() - began;
     setTimeout(() => this.#tick(), Math.max(PERIOD_MS, spent * SHARE)).unref();
+  }
+
+  #follow(): void {
+    const { running } = this.#gateway;
+    if (!running || running === this.#followed) return;
+    this.#followed = running;
+    this.#probes.follow(running);
   }
 
   /** Between the changes of the configuration: in the midst of one, a tenant may be away for a moment. */

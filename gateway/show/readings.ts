@@ -14,7 +14,7 @@ export interface TunnelReading {
 export interface Readings {
   /** Undefined when the namespace is not there. */
   netns(netns: Netns): NetnsView | undefined;
-  /** What a map of the data plane holds. */
+  /** What a map of the data plane holds; of `drops` the overlay's and the NAT's. */
   entries(map: 'records' | 'drops'): Entries;
   /** Name of a link of the default compartment. */
   device(index: number): string;

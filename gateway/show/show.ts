@@ -138,7 +138,21 @@ function dataPlane(noun: 'records' | 'drops', running: Running, read: Readings):
     routingDomain: (slot) => (slot < FIRST_SLOT ? '' : (domains.get(slot) ?? `compartment ${slot}`)),
     device: (index) => read.device(index),
   };
-  return noun === 'records' ? recordRows(read.entries('records'), names) : dropRows(read.entries('drops'), names);
+  return noun === 'records'
+    ? recordRows(read.entries('records'), names)
+    : summed(dropRows(read.entries('drops'), names));
+}
+
+/** Overlay and NAT drop for some of the same reasons, in the same direction. */
+function summed(rows: readonly Row[]): readonly Row[] {
+  const sums = new Map<string, Row>();
+  for (const row of rows) {
+    const key = `${row.RoutingDomain} ${row.Number} ${row.Direction}`;
+    const other = sums.get(key);
+    const sum = (column: string) => Number(row[column]) + Number(other?.[column] ?? 0);
+    sums.set(key, { ...row, Packets: sum('Packets'), Bytes: sum('Bytes') });
+  }
+  return [...sums.values()];
 }
 
 const NO_ROUTE = PACKET_REASONS.find((r) => r.name === 'NO_ROUTE')!;
