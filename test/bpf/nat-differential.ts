@@ -7,7 +7,7 @@ import { NatModel, type NatVerdict } from './nat-model.ts';
 import { checksumOk, ETHERNET, ICMP, type Ip, isError, parseFrame, sameChecksum, TCP, UDP, u16 } from './nat-packet.ts';
 import { ACTION, type Kept, NatPath, type NatRun } from './nat-path.ts';
 import type { NatState } from './nat-state.ts';
-import { packetOf, type Step, step } from './nat-steps.ts';
+import { type Made, packetsOf, type Step, step } from './nat-steps.ts';
 import { natInput, SLOTS } from './nat-world.ts';
 
 /** Where the clock stands at the beginning, s. */
@@ -110,6 +110,21 @@ export async function fuzzNat(packets: number, seed: number): Promise<NatFuzzed>
   const counts = new Map<string, number>();
   let compared = 0;
   let sweeps = 0;
+  const compare = (model: NatModel, { slot, packet }: Made, when: string): void => {
+    const run = path.run(slot, packet);
+    const answer = run.action === ACTION.redirect && !run.drop ? parseFrame(run.frame) : undefined;
+    try {
+      const want = slot === undefined ? model.inward(packet, answer) : model.outward(slot, packet, answer);
+      assertSame(run, want, packet);
+      const name = nameOf(run, want, slot);
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+      compared++;
+    } catch (e) {
+      const did = `${JSON.stringify({ action: run.action, drop: run.drop })} ${answer ? described(undefined, answer) : ''}`;
+      const what = e instanceof Error ? e.message : String(e);
+      throw new Error(`${when}, ${described(slot, packet)}: ${what}\nthe data plane: ${did}`, { cause: e });
+    }
+  };
   const play = (steps: readonly Step[]): void => {
     path.forget();
     const model = new NatModel(input, (block) => path.owner(block));
@@ -127,23 +142,7 @@ export async function fuzzNat(packets: number, seed: number): Promise<NatFuzzed>
         sweeps++;
         continue;
       }
-      const made = packetOf(model.state, s);
-      if (!made) continue;
-      const run = path.run(made.slot, made.packet);
-      const answer = run.action === ACTION.redirect && !run.drop ? parseFrame(run.frame) : undefined;
-      try {
-        const want =
-          made.slot === undefined ? model.inward(made.packet, answer) : model.outward(made.slot, made.packet, answer);
-        assertSame(run, want, made.packet);
-        const name = nameOf(run, want, made.slot);
-        counts.set(name, (counts.get(name) ?? 0) + 1);
-        compared++;
-      } catch (e) {
-        throw new Error(
-          `step ${i} at ${now} s, ${describe(made.slot, made.packet)}: ${e instanceof Error ? e.message : e}\nthe data plane: ${JSON.stringify({ action: run.action, drop: run.drop })} ${answer ? describe(undefined, answer) : ''}`,
-          { cause: e },
-        );
-      }
+      for (const made of packetsOf(model.state, s)) compare(model, made, `step ${i} at ${now} s`);
     }
     assert.deepEqual(path.kept(), keptBy(model.state));
   };
@@ -160,7 +159,7 @@ export async function fuzzNat(packets: number, seed: number): Promise<NatFuzzed>
   return { compared, sweeps, verdicts: [...counts].sort((a, b) => b[1] - a[1]) };
 }
 
-const describe = (slot: number | undefined, p: Ip): string => {
+const described = (slot: number | undefined, p: Ip): string => {
   const side = slot === undefined ? 'outside' : `tenant ${slot}`;
   return `${side} ${p.protocol} ${p.source} > ${p.destination} ${Buffer.from(p.payload.subarray(0, 16)).toString('hex')}`;
 };

@@ -51,6 +51,15 @@ export type Step =
       readonly router: boolean;
       readonly strange: boolean;
     }
+  /** Many new ones from one host, until ports, sessions or blocks run out. */
+  | {
+      readonly kind: 'flood';
+      readonly slot: number;
+      readonly host: number;
+      readonly first: number;
+      readonly count: number;
+      readonly what: What;
+    }
   | { readonly kind: 'time'; readonly seconds: number; readonly sweep: boolean };
 
 /** Whom a packet is for: somebody outside, or an external address of ours. */
@@ -118,6 +127,17 @@ export const step: fc.Arbitrary<Step> = weighted<Step>(
       quoted: from(8, 8, 16, 20, 40, 4),
       router: fc.boolean(),
       strange: weighted([5, fc.constant(false)], [1, fc.constant(true)]),
+    }),
+  ],
+  [
+    1,
+    fc.record({
+      kind: fc.constant('flood' as const),
+      slot: from(...SLOTS),
+      host: any,
+      first: fc.nat(200),
+      count: from(4, 8, 70, 150),
+      what,
     }),
   ],
   [
@@ -202,8 +222,21 @@ function ourEnd(state: NatState, t: To): readonly [Address, number] {
 const directionAt = (state: NatState, which: number): Direction | undefined =>
   state.flows.size ? [...state.flows.values()][which % state.flows.size] : undefined;
 
-/** Undefined where the step means nothing now. */
-export function packetOf(state: NatState, s: Exclude<Step, { kind: 'time' }>): Made | undefined {
+/** Packets of a step; none where it means nothing now. Each is made when the one before has been answered. */
+export function* packetsOf(state: NatState, s: Exclude<Step, { kind: 'time' }>): Generator<Made> {
+  if (s.kind === 'flood') {
+    const to = pick(REMOTES, s.first);
+    for (let i = 0; i < s.count; i++) {
+      const port = s.what.protocol === ICMP ? 0 : 80;
+      yield { slot: s.slot, packet: build(s.what, pick(HOSTS, s.host), to, 41_000 + s.first + i, port) };
+    }
+    return;
+  }
+  const made = packetOf(state, s);
+  if (made) yield made;
+}
+
+function packetOf(state: NatState, s: Exclude<Step, { kind: 'time' | 'flood' }>): Made | undefined {
   switch (s.kind) {
     case 'out': {
       const outside: readonly [Address, number] = [pick(REMOTES, s.to.which), pick(REMOTE_PORTS, s.to.port)];

@@ -117,7 +117,7 @@ const SHARED: NetNat = {
   ],
   quotas: [
     { portBlocks: 2, sessions: 1000 },
-    { routingDomainId: idOf(4), portBlocks: 1, sessions: 12, sessionsPerHost: 6, portsPerHost: 4 },
+    { routingDomainId: idOf(4), portBlocks: 1, sessions: 12, sessionsPerHost: 6 },
   ],
   loadBalancingRules: [
     rule(2, 'Web', 'TCP', [OWN, 443], 8443, [host(10), host(11)]),
@@ -138,7 +138,7 @@ const STRICT: NetNat = {
   staticMappings: [],
   oneToOneMappings: [],
   policy: [],
-  quotas: [],
+  quotas: [{ portsPerHost: 20 }],
   loadBalancingRules: [],
 };
 
