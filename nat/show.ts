@@ -32,14 +32,16 @@ const kindName = (kind: number): string =>
   kind === KIND.static ? 'Static' : kind === KIND.vip ? 'LoadBalanced' : 'Dynamic';
 const timeOf = (names: NatNames, seconds: number): string => utc(names.boot + seconds * 1000);
 
-/** TCP flags as seen of both sides. */
+const [FIN, RST, ACK] = [1, 4, 16];
+
+/** By the flags that stand for both sides: a reset marks both, and whoever goes on clears its own. */
 const tcpState = (key: NatFlowKey, flow: NatFlow, other: NatFlow | undefined): string => {
   if (key.protocol !== PROTOCOL_NUMBER.TCP) return '';
-  const all = flow.tcp_flags | (other?.tcp_flags ?? 0);
-  if (all & 4) return 'Reset';
-  if (flow.tcp_flags & 1 && (other?.tcp_flags ?? 0) & 1) return 'Closed';
-  if (all & 1) return 'Closing';
-  return flow.tcp_flags & 16 && (other?.tcp_flags ?? 0) & 16 ? 'Established' : 'Opening';
+  const both = flow.tcp_flags & (other?.tcp_flags ?? 0);
+  if (both & RST) return 'Reset';
+  if (both & FIN) return 'Closed';
+  if ((flow.tcp_flags | (other?.tcp_flags ?? 0)) & FIN) return 'Closing';
+  return both & ACK ? 'Established' : 'Opening';
 };
 
 const flowKey = (k: NatFlowKey): string =>

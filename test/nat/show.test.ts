@@ -91,7 +91,7 @@ describe('show: NAT', () => {
     ]);
     assert.equal(sessionRows(session(2, 9513, [2, 0], [1, 0]), names)[0]?.State, 'Opening');
     assert.equal(sessionRows(session(2, 9513, [17, 17], [1, 0]), names)[0]?.State, 'Closed');
-    assert.equal(sessionRows(session(2, 9513, [16, 4], [1, 0]), names)[0]?.State, 'Reset');
+    assert.equal(sessionRows(session(2, 9513, [20, 20], [1, 0]), names)[0]?.State, 'Reset');
     assert.deepEqual(sessionRows(session(2, 9513, [2, 0], [1, 0]), names, 3), []);
   });
 
