@@ -108,6 +108,9 @@ export const GATEWAY_PORTS = [
   { protocol: 'UDP', port: 4500, service: 'IKE and ESP behind NAT' },
 ] as const satisfies readonly { readonly protocol: NatProtocol; readonly port: number; readonly service: string }[];
 
+/** What the data plane has room for, over all instances; compared with `nat/abi.ts` by a test. */
+export const NAT_ROOM = { portBlocks: 16_384, externalAddresses: 1024, services: 1024 } as const;
+
 /** NetNat: one set of external addresses, and for whom and how they are used. */
 export interface NetNat {
   readonly name: string;

@@ -2,7 +2,7 @@
  * Who uses what of the external addresses: port ranges, ports of static mappings and VIPs, whole addresses of one-to-one
  * mappings. Nothing is given twice, and nothing that the gateway itself needs (R-NAT-2, R-NAT-4).
  */
-import { GATEWAY_PORTS } from '../../compartments/nat.ts';
+import { GATEWAY_PORTS, NAT_ROOM } from '../../compartments/nat.ts';
 import type { Address } from '../../lib/address.ts';
 import { contains, lengthOf, networkOf } from '../../lib/prefix.ts';
 import type { ConfigErrorCode, Path, Problem } from '../error.ts';
@@ -108,6 +108,7 @@ export function externalClaims(
     ),
     ...wholeAddresses(doc, whole, [...ranges, ...ports], lineOf),
     ...shares(all, tenants),
+    ...room(all),
   ];
 }
 
@@ -237,4 +238,25 @@ function shares(all: readonly Instance[], tenants: Tenants): readonly Problem[] 
       ),
     ];
   });
+}
+
+/** All instances together fit into the data plane. */
+function room(all: readonly Instance[]): readonly Problem[] {
+  const blocks = all.flatMap((i) => rangesOf(i).map((r) => ({ ...r, size: i.nat.PortBlockSize ?? 512 })));
+  const count = blocks.reduce((n, r) => n + Math.ceil(Math.max(0, r.end - r.start + 1) / r.size), 0);
+  const addresses = new Set(all.flatMap((i) => [...portsOf(i), ...wholeOf(i)].map((c) => c.address)));
+  for (const r of blocks) addresses.delete(r.address);
+  const services = all.flatMap(({ nat, path }) => items(nat.LoadBalancingRule, [...path, 'LoadBalancingRule']));
+  const over = (number: number, limit: number, what: string, cure: string): readonly Problem[] =>
+    number > limit ? [problem('TOO_LARGE', ['NetNat'], `${number} ${what} are more than ${limit}`, cure)] : [];
+  return [
+    ...over(count, NAT_ROOM.portBlocks, 'port blocks', 'raise PortBlockSize'),
+    ...over(
+      blocks.length + addresses.size,
+      NAT_ROOM.externalAddresses,
+      'external addresses and port ranges',
+      'spread the tenants over more gateways',
+    ),
+    ...over(services.length, NAT_ROOM.services, 'load-balancing rules', 'spread the tenants over more gateways'),
+  ];
 }

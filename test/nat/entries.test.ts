@@ -1,8 +1,9 @@
 /** The file to map entries: both tenants of the example on one address, and every part that the maps have (R-NAT-1…6). */
 import assert from 'node:assert/strict';
 import type { GatewayConfig, RoutingDomainId } from '../../compartments/compartment.ts';
+import { NAT_ROOM } from '../../compartments/nat.ts';
 import type { Address } from '../../lib/address.ts';
-import { KIND, NAT, type NatPolicy, RULE, TENANT_INBOUND_REFRESH } from '../../nat/abi.ts';
+import { BLOCKS, KIND, NAT, type NatPolicy, POOLS, RULE, SERVICES, TENANT_INBOUND_REFRESH } from '../../nat/abi.ts';
 import { type NatEntries, type NatInput, natEntries } from '../../nat/entries.ts';
 import { formerOf } from '../../nat/former.ts';
 import { losesPools } from '../../nat/policy.ts';
@@ -58,6 +59,9 @@ const addresses = (...more: readonly string[]) =>
   FABRIKAM.replace('PortEnd: 49151 }', ['PortEnd: 49151 }', ...more.map((m) => `      - { ${m} }`)].join('\n'));
 
 describe('NAT map entries', () => {
+  it('the configuration knows what the maps have room for', () =>
+    assert.deepEqual(NAT_ROOM, { portBlocks: BLOCKS, externalAddresses: POOLS, services: SERVICES }));
+
   it('the example: one pool, both tenants with half of its blocks, the ports of mappings reserved', () => {
     const e = made(input(FABRIKAM));
     const [[, pool]] = inMap(e, 'pools') as [readonly [Buffer, Buffer, number]];

@@ -241,6 +241,14 @@ export const NAT: readonly Case[] = [
     ],
   },
   {
+    what: 'more port blocks than the data plane has room for',
+    text: external(...Array.from({ length: 17 }, (_, i) => `IPAddress: 131.107.10.${100 + i}`)).replace(
+      'NetNatExternalAddress:',
+      'PortBlockSize: 64\n    NetNatExternalAddress:',
+    ),
+    errors: ['63:3: NetNat: 17764 port blocks are more than 16384: raise PortBlockSize'],
+  },
+  {
     what: 'services with a name or DIP twice, and a probe that asks for nothing',
     text: add(
       '    LoadBalancingRule:',
