@@ -10,7 +10,8 @@ import { deviceOf, NIC, natInput } from './nat-world.ts';
 const GATEWAY = Uint8Array.from([2, 0, 0, 0, 0, 1]);
 const GRE = 47;
 const START = 10_000;
-const RATE_AT = 48; // of struct hnv_nat_tenant: session_rate
+/** Of struct hnv_nat_tenant: max_host_sessions, max_host_ports, session_rate. */
+const [HOST_SESSIONS_AT, HOST_PORTS_AT, RATE_AT] = [40, 44, 48];
 const SERVER = '65.10.10.100';
 const OWN = '131.107.10.10';
 
@@ -133,6 +134,10 @@ describe('nat.bpf.c', function () {
     const [address, port] = endpoint(externalOf(2, 5001));
     expect(inward({ from: `${SERVER}:9`, to: `${address}:${port + 2}`, protocol: UDP }), 'NAT_NO_MAPPING', 2, 'wire');
     expect(out(2, { to: `${address}:${port}`, protocol: UDP }), 'NAT_COLLISION', 2, 'port');
+    change('tenants', key32(4), (v) => {
+      v.writeUInt32LE(6, HOST_SESSIONS_AT);
+      v.writeUInt32LE(4, HOST_PORTS_AT);
+    });
     for (let i = 0; i < 6; i++) assert.equal(out(4, { to: `65.10.10.${i}:80` }).outcome, 'forwarded');
     expect(out(4, { to: '65.10.10.9:80' }), 'NAT_SESSIONS', 4, 'port', true);
     for (let i = 0; i < 4; i++) assert.equal(out(4, { from: `10.0.0.11:${i}` }).outcome, 'forwarded');
