@@ -223,7 +223,7 @@ export class NatModel {
       const refused = [...new Set(candidates.flatMap((c) => this.#hairpinProblem(from, p, c.address) ?? []))];
       demand(refused.length > 0, 'a port was free');
       // The port that was found for it can be the very one that it sends to.
-      if (candidates.some((c) => c.address === from.destination)) refused.push('NAT_COLLISION');
+      if (candidates.some((c) => c.address === from.destination)) refused.push('NAT_COLLISION', 'NAT_FILTERED');
       this.state.adopt(t, candidates, p.protocol, this.#ownerNow);
       return this.#drop(slot, ...refused);
     }
