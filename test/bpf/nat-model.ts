@@ -328,6 +328,13 @@ export class NatModel {
       if (wrong.length) return { reasons: wrong, slot: mapping.slot };
       return { slot: mapping.slot, host: mapping.host, port: mapping.port, mapping };
     }
+    if (found) {
+      const more = [
+        ...this.#quota(this.state.tenants.get(found.slot)!, found.host),
+        ...(this.#admits(found, from.source) ? [] : ['NAT_FILTERED']),
+      ];
+      return { reasons: ['NAT_NO_MAPPING', ...opens(p), ...more], slot: found.slot };
+    }
     const owner = this.#ownerOf(address, port, p.protocol);
     return owner === undefined ? 'stack' : { reasons: ['NAT_NO_MAPPING', ...opens(p)], slot: owner };
   }
