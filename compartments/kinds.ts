@@ -32,6 +32,12 @@ export const KINDS: { readonly [K in Kind]: KindRule<K> } = {
   sysctl: { rank: 1, mutable: ['value'], impact: impact('none', 'none', 'none', 'none'), insideNetns: true },
   nic: { rank: 2, mutable: ['up', 'mtu'], impact: impact('none', 'flow', 'flow', 'none'), insideNetns: false },
   veth: { rank: 3, mutable: ['mtu'], impact: impact('none', 'none', 'session', 'session'), insideNetns: false },
+  qdisc: {
+    rank: 4,
+    mutable: ['rate', 'burst', 'limit', 'leastPacket'],
+    impact: impact('none', 'none', 'none', 'none'),
+    insideNetns: false,
+  },
   filter: {
     rank: 4,
     // Another program may work on other maps: while they are filled, the former goes on with the former ones.

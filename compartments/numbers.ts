@@ -22,6 +22,9 @@ export const portOf = (slot: Slot, index: number): string => `p${slot}-${index}`
 /** The pair that joins a tenant to the NAT: NAT_DEVICE in its namespace, this in the default compartment. */
 export const NAT_DEVICE = 'nat0';
 export const natPortOf = (slot: Slot): string => `n${slot}`;
+/** The pair in the default compartment through which fragments of the NAT go round that wait for their first one. */
+export const WAIT_DEVICE = 'natw0';
+export const WAIT_RETURN_DEVICE = 'natw1';
 /** The tenant of either sort of port. */
 export const slotOfPort = (name: string): Slot | undefined => {
   const m = /^(?:p([1-9]\d*)-\d+|n([1-9]\d*))$/.exec(name);

@@ -27,7 +27,7 @@ export interface Specs {
   sysctl: { readonly netns: Netns; readonly name: string; readonly value: string };
   /** A NIC that is not ours to make, only to set up: key `<device>`. */
   nic: { readonly device: string; readonly up: boolean; readonly mtu?: number };
-  /** veth from the default compartment (`port`) into `netns` (`name`). key = port */
+  /** veth from the default compartment (`port`) into `netns` (`name`), or with both ends in the default one. key = port */
   veth: {
     readonly netns: Netns;
     readonly port: string;
@@ -36,6 +36,15 @@ export interface Specs {
     readonly mtu: number;
     /** A pair for IPv4 alone without ARP: both ends have the MAC, so that what one sends is for the other. */
     readonly plain?: true;
+  };
+  /** A token bucket filter on a veth of ours in the default compartment: bytes a second, bytes. key = device */
+  qdisc: {
+    readonly device: string;
+    readonly rate: number;
+    readonly burst: number;
+    readonly limit: number;
+    /** Shorter packets count as this long. */
+    readonly leastPacket: number;
   };
   /** xfrm interface, made in the default compartment and moved. key = name */
   xfrm: {

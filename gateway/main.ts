@@ -8,7 +8,14 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { sysctlNames } from '../compartments/desired.ts';
-import { DEFAULT_SLOT, FIRST_SLOT, type Slot, slotOfNetns } from '../compartments/numbers.ts';
+import {
+  DEFAULT_SLOT,
+  FIRST_SLOT,
+  type Slot,
+  slotOfNetns,
+  WAIT_DEVICE,
+  WAIT_RETURN_DEVICE,
+} from '../compartments/numbers.ts';
 import { formatConfigError } from '../config/error.ts';
 import { loadGateway } from '../config/load.ts';
 import { dropNotice } from '../control/drops.ts';
@@ -137,7 +144,10 @@ async function main(): Promise<void> {
   );
   const running = () => gateway.running;
   const notice = (event: Event) => gateway.notice(event);
-  const isNic = (device: string) => running()?.config.netAdapters.some((n) => n.device === device) ?? false;
+  const isOwn = (device: string) =>
+    device === WAIT_DEVICE ||
+    device === WAIT_RETURN_DEVICE ||
+    (running()?.config.netAdapters.some((n) => n.device === device) ?? false);
   const wakes = new Wakes({
     now: () => performance.now(),
     after: (ms, callback) => void setTimeout(callback, ms).unref(),
@@ -152,7 +162,7 @@ async function main(): Promise<void> {
       if (slot === undefined) return;
       // The default compartment has a port of every tenant, and these are looked at from the other end.
       const device = 'device' in event ? event.device : undefined;
-      if (slot === DEFAULT_SLOT && device !== undefined && !isNic(device)) return;
+      if (slot === DEFAULT_SLOT && device !== undefined && !isOwn(device)) return;
       wakes.event(slot);
     },
   });

@@ -5,7 +5,15 @@
 import type { Compartment, GatewayConfig } from '../compartments/compartment.ts';
 import { addressResource, GUARD_METRIC, routeResource } from '../compartments/desired.ts';
 import { type NetNat, netNatOf } from '../compartments/nat.ts';
-import { DEFAULT_SLOT, NAT_DEVICE, natPortOf, netnsOf, type Slot } from '../compartments/numbers.ts';
+import {
+  DEFAULT_SLOT,
+  NAT_DEVICE,
+  natPortOf,
+  netnsOf,
+  type Slot,
+  WAIT_DEVICE,
+  WAIT_RETURN_DEVICE,
+} from '../compartments/numbers.ts';
 import type { AnyResource } from '../compartments/resource.ts';
 import { slotOf } from '../compartments/slots.ts';
 import type { Address } from '../lib/address.ts';
@@ -21,6 +29,13 @@ const NAT_METRIC = GUARD_METRIC - 1;
 const NAT_NEXT_HOP = '192.0.0.8' as Address;
 const ANYWHERE = '0.0.0.0/0' as Prefix;
 const ETHERNET_MTU = 1500;
+/**
+ * How fragments go round that wait: 8,333 times a second all together however short they are, so that a flood of them costs
+ * a few per cent of a CPU, and half a megabyte of them at a time.
+ */
+const WAITING = { rate: 12_500_000, burst: 12_000, limit: 500_000, leastPacket: 1500 };
+/** Of the longest fragment that waits: of a NIC with jumbo frames. */
+const WAIT_MTU = 9000;
 
 export const netNatsOf = (config: GatewayConfig | undefined): readonly NetNat[] => config?.netNats ?? [];
 
@@ -83,6 +98,26 @@ const instancesWithAdapter = (config: GatewayConfig) =>
 /** Every external address of an instance once. */
 const addressesOf = (n: NetNat): readonly Address[] => [...new Set(rangesOf([n]).map((r) => r.address))];
 
+/** The pair through which fragments go that come before the first one of their packet. */
+const waitResources = (tags: Readonly<Record<string, string>>): readonly AnyResource[] => [
+  {
+    kind: 'veth',
+    key: WAIT_DEVICE,
+    slot: DEFAULT_SLOT,
+    spec: {
+      netns: '',
+      port: WAIT_DEVICE,
+      name: WAIT_RETURN_DEVICE,
+      mac: natMac(DEFAULT_SLOT),
+      mtu: WAIT_MTU,
+      plain: true,
+    },
+    label: 'interface for fragments that wait',
+  },
+  { kind: 'qdisc', key: WAIT_DEVICE, slot: DEFAULT_SLOT, spec: { device: WAIT_DEVICE, ...WAITING } },
+  filter(WAIT_RETURN_DEVICE, NAT_PROGRAMS.wait, tags, DEFAULT_SLOT),
+];
+
 /** Of the gateway itself: the program on each external NIC that an instance uses, and the addresses that the NIC has not got. */
 export function natEdgeResources(
   config: GatewayConfig,
@@ -100,6 +135,7 @@ export function natEdgeResources(
     ),
   );
   return [
+    ...waitResources(tags),
     ...[...devices].filter(exists).map((device) => filter(device, NAT_PROGRAMS.in, tags, DEFAULT_SLOT)),
     ...[...addresses].map(([address, device]) =>
       addressResource(DEFAULT_SLOT, { netns: '', device, address, prefixLength: 32 }),

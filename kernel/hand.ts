@@ -15,9 +15,10 @@ import { ensureAddress, readAddresses, removeAddress } from './resources/address
 import { ensureFilter, type Programs, readFilters, removeFilter, slotOfDevice } from './resources/filter.ts';
 import { ensureNetns, isOurNetns, removeNetns } from './resources/netns.ts';
 import { ensureNic, type NicInUse, readNics } from './resources/nic.ts';
+import { ensureQdisc, readQdiscs, removeQdisc } from './resources/qdisc.ts';
 import { ensureRoute, readRoutes, removeRoute } from './resources/route.ts';
 import { ensureSysctl, readSysctls } from './resources/sysctl.ts';
-import { ensureVeth, readVeths, removeVeth, vethPorts } from './resources/veth.ts';
+import { ensureVeth, homePairs, readVeths, removeVeth, vethPorts } from './resources/veth.ts';
 import { ensureXfrm, readXfrms, removeXfrm } from './resources/xfrm.ts';
 import { dumpLinks, type Link, parseLink, RTM_GETLINK } from './rtnl/link.ts';
 
@@ -57,6 +58,10 @@ const STEPS: { readonly [K in KernelKind]: Steps<K> } = {
   veth: {
     ensure: ({ namespaces }, spec) => ensureVeth(namespaces, spec),
     remove: ({ namespaces }, spec) => removeVeth(namespaces, spec.port),
+  },
+  qdisc: {
+    ensure: ({ namespaces }, spec) => ensureQdisc(namespaces, spec),
+    remove: ({ namespaces }, spec) => removeQdisc(namespaces, spec),
   },
   xfrm: {
     ensure: ({ namespaces }, spec) => ensureXfrm(namespaces, spec),
@@ -137,6 +142,8 @@ export class KernelHand implements Hand {
     return [
       ...readSysctls(namespaces, '', DEFAULT_SLOT, sysctls('')),
       ...readNics(namespaces, nics()),
+      ...readVeths(homePairs(links), '', DEFAULT_SLOT),
+      ...readQdiscs(namespaces, links),
       ...readAddresses(namespaces, '', DEFAULT_SLOT, nameIn(links)),
       ...readRoutes(namespaces, '', DEFAULT_SLOT, nameIn(links)),
       ...links

@@ -1,6 +1,6 @@
 /** The NAT's eBPF object on this gateway: programs and pinned maps, its resources, and the runs that end what is over. */
 import type { NetNat } from '../../compartments/nat.ts';
-import { natPortOf, type Slot } from '../../compartments/numbers.ts';
+import { natPortOf, type Slot, WAIT_DEVICE } from '../../compartments/numbers.ts';
 import type { Scope } from '../../compartments/reconcile.ts';
 import type { AnyResource } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
@@ -97,7 +97,7 @@ export class NatPlane {
           return { routingDomainId, slot, ...(device !== undefined && { device }) };
         }),
       seed: this.#seed,
-      waiting: 0,
+      waiting: index(WAIT_DEVICE) ?? 0,
       former: formerOf(this.#former()),
       index,
       healthy: (rule, dip) => this.#healthy(rule.name, dip),

@@ -4,7 +4,9 @@
  * filter sets it up.
  *
  * A plain pair carries IPv4 to whatever is at its other end: without ARP every next hop has the device's own MAC, which is the
- * other end's as well.
+ * other end's as well. Its end `name` takes packets whatever route leads back to their sender.
+ *
+ * A pair with both ends in the default compartment is nobody's port: both ends are up.
  */
 import fs from 'node:fs';
 import type { Slot } from '../../compartments/numbers.ts';
@@ -21,6 +23,17 @@ export function vethPorts(namespaces: Namespaces, links: readonly Link[]): { por
     const port = namespaces.link('', inside.peerIndex);
     const paired = port?.peerIndex === inside.index && port.alias === MARK && slotOfPort(port.name) !== undefined;
     return paired ? [{ port, inside }] : [];
+  });
+}
+
+/** Pairs of ours with both ends in the default compartment; `links` are all of it. The end `port` is the one made first. */
+export function homePairs(links: readonly Link[]): { port: Link; inside: Link }[] {
+  const byIndex = new Map(links.map((l) => [l.index, l]));
+  return links.flatMap((port) => {
+    if (port.kind !== 'veth' || port.alias !== MARK || port.peerNetnsId !== undefined) return [];
+    const inside = port.peerIndex === undefined ? undefined : byIndex.get(port.peerIndex);
+    const paired = inside?.peerIndex === port.index && port.name < inside.name;
+    return paired && port.up && inside.noArp ? [{ port, inside }] : [];
   });
 }
 
@@ -78,12 +91,14 @@ function create(namespaces: Namespaces, spec: Specs['veth']): void {
   setUp(namespaces, spec);
 }
 
-function setUp(namespaces: Namespaces, { netns, name, plain }: Specs['veth']): void {
+function setUp(namespaces: Namespaces, { netns, port, name, plain }: Specs['veth']): void {
   if (plain)
     namespaces.visit(netns, () => {
+      fs.writeFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, '0');
       const setting = `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`;
       if (fs.existsSync(setting)) fs.writeFileSync(setting, '1'); // a kernel may be without IPv6
     });
+  if (netns === '') namespaces.netlink('').run(setLink(new Batch(), port, { up: true }));
   const change = { alias: MARK, up: true, ...(plain && { noArp: true }) };
   namespaces.netlink(netns).run(setLink(new Batch(), name, change));
 }

@@ -6,7 +6,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Mac } from '../../lib/address.ts';
 import { titled } from '../kernel/titled.ts';
+import { datagramFragments } from './nat-fragments.ts';
+import { sendFrames } from './raw-frame.ts';
 import { type Background, cannotMakeNamespaces, until, World } from './world.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -50,6 +53,10 @@ const server = (addresses: readonly string[], port: number, name: string) =>
 /** Connects, asks once, prints the answer. */
 const client = (from: string, port: number, to: string, toPort: number) =>
   `const s = require("net").connect({ host: "${to}", port: ${toPort}, localAddress: "${from}"${port ? `, localPort: ${port}` : ''} }, () => s.write("hello")); s.on("data", (d) => { console.log(String(d)); s.destroy(); }); s.on("error", (e) => { console.log(e.code); process.exit(1); }); setTimeout(() => process.exit(2), 5000).unref()`;
+
+/** Sends one datagram, then tells length and first byte of each that it receives whole. */
+const listener = (from: string, port: number) =>
+  `const s = require("dgram").createSocket("udp4"); s.on("message", (m) => console.log("got " + m.length + " " + m[0] + " " + m.every((b) => b === m[0]))); s.bind(${port}, "${from}", () => s.send("open", 7000, "65.10.10.100", () => console.log("open")))`;
 
 /** A session that says a line ten times a second and counts the answers. */
 const talker = (port: number, to: string) =>
@@ -181,6 +188,57 @@ describe(titled('NAT through the gateway process', missing), function () {
     await serve('c2', ['10.0.0.10'], 80, 'Contoso');
     await serve('c3', ['10.0.0.10'], 80, 'Woodgrove');
     assert.match(ask().stdout, /^Contoso:10\.0\.0\.10 (::ffff:)?131\.107\.10\.1:/);
+  });
+
+  it('takes fragments in any order: those of both tenants, and of the IKE of the gateway itself', async () => {
+    const internet = `/proc/${holder.pid}/root/run/netns/internet`;
+    const macOf = (netns: string, device: string) =>
+      inside(netns, `cat /sys/class/net/${device}/address`).trim() as Mac;
+    const macs = {
+      from: JSON.parse(inside('internet', 'ip -j link show dev wan'))[0].address as Mac,
+      to: macOf('', 'ext'),
+    };
+    let id = 0;
+    const arrives = async (receiver: Background, port: number, from: number, order: readonly number[]) => {
+      const data = new Uint8Array(3000).fill(++id);
+      const fragments = datagramFragments({
+        ...macs,
+        source: ['65.10.10.100', from],
+        destination: ['131.107.10.10', port],
+        id,
+        checksum: true,
+        data,
+      });
+      sendFrames(
+        internet,
+        'wan',
+        order.map((n) => fragments[n]!),
+      );
+      await until(() => receiver.output().includes(`got 3000 ${id} true`), 10_000, `${port}, order ${order}`);
+    };
+    const receivers: [Background, number, number][] = [];
+    for (const [i, name] of TENANTS.entries()) {
+      const receiver = start(i ? 'c3' : 'c2', listener('10.0.0.10', 7001));
+      await until(() => receiver.output().includes('open'), PATIENCE);
+      const [session] = await until(() => {
+        const found = rows('nat', 'sessions', '--routing-domain', name).filter((r) => r.Internal === '10.0.0.10:7001');
+        return found.length ? found : undefined;
+      }, PATIENCE);
+      receivers.push([receiver, Number(String(session!.External).split(':')[1]), 7000]);
+    }
+    const ike = start('', listener('131.107.10.10', 500));
+    await until(() => ike.output().includes('open'), PATIENCE, ike.output());
+    receivers.push([ike, 500, 500]);
+    for (const [receiver, port, from] of receivers)
+      for (const order of [
+        [0, 1, 2],
+        [2, 1, 0],
+        [1, 2, 0],
+      ])
+        await arrives(receiver, port, from, order);
+    for (const [receiver] of receivers) await receiver.stop();
+    inside('', 'ip link del natw0');
+    await nothingToDo();
   });
 
   it('gives new flows of a VIP to the DIPs that answer their probes', async () => {
