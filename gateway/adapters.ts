@@ -6,8 +6,11 @@ import type { AnyResource } from '../compartments/resource.ts';
 import { overhead } from '../encap/abi.ts';
 import { familyOf } from '../lib/address.ts';
 import type { Prefix } from '../lib/prefix.ts';
+import { adapterAddresses, ownPorts, portList } from '../nat/own-ports.ts';
 
 const ETHERNET_MTU = 1500;
+/** Ports that the kernel does not choose by itself as the source of a connection. Wanted with NAT and without. */
+export const RESERVED_PORTS_SETTING = 'net.ipv4.ip_local_reserved_ports';
 
 export const deviceOf = (config: GatewayConfig, interfaceAlias: string): string | undefined =>
   config.netAdapters.find((n) => n.interfaceAlias === interfaceAlias)?.device;
@@ -48,8 +51,22 @@ function adapterResources(adapter: NetAdapter): readonly AnyResource[] {
   return resources;
 }
 
+function reservedPorts(config: GatewayConfig): AnyResource {
+  const { reserved } = ownPorts(config.netNats ?? [], adapterAddresses(config.netAdapters));
+  return {
+    kind: 'sysctl',
+    key: ` ${RESERVED_PORTS_SETTING}`,
+    slot: DEFAULT_SLOT,
+    spec: { netns: '', name: RESERVED_PORTS_SETTING, value: portList(reserved) },
+  };
+}
+
 export function gatewayResources(config: GatewayConfig): readonly AnyResource[] {
-  const resources = [...sysctlResources(DEFAULT_SLOT, ''), ...config.netAdapters.flatMap(adapterResources)];
+  const resources = [
+    ...sysctlResources(DEFAULT_SLOT, ''),
+    reservedPorts(config),
+    ...config.netAdapters.flatMap(adapterResources),
+  ];
   for (const pa of config.providerAddresses) {
     const device = deviceOf(config, pa.interfaceAlias);
     if (device === undefined) continue;

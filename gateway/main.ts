@@ -33,6 +33,7 @@ import { warmThreadPool } from '../kernel/netns.ts';
 import { ServiceNotifier } from '../kernel/notify.ts';
 import { removeOtherPinned } from '../kernel/pinned.ts';
 import { NAT_ABI, NAT_ENTRY_MAPS, slotOfNatEntry } from '../nat/abi.ts';
+import { RESERVED_PORTS_SETTING } from './adapters.ts';
 import { desiredResources } from './desired.ts';
 import type { Event } from './event.ts';
 import { Gateway } from './gateway.ts';
@@ -155,7 +156,7 @@ async function main(): Promise<void> {
   });
   const kernel = new KernelHand({
     programs: { ...dataPlane.programs, ...natPlane.programs },
-    sysctls: sysctlNames,
+    sysctls: (netns) => (netns === '' ? [...sysctlNames(netns), RESERVED_PORTS_SETTING] : sysctlNames(netns)),
     nics: () => running()?.config.netAdapters ?? [],
     events: (netns, event) => {
       const slot = netns === '' ? DEFAULT_SLOT : slotOfNetns(netns);

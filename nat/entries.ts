@@ -3,13 +3,7 @@
  * Interface indexes exist only once the links do; what needs a link that is not there yet is left out, and the loop asks again.
  */
 import type { NetAdapter, RoutingDomainId } from '../compartments/compartment.ts';
-import {
-  type FilteringBehavior,
-  GATEWAY_PORTS,
-  type LoadBalancingRule,
-  type NetNat,
-  netNatOf,
-} from '../compartments/nat.ts';
+import { type FilteringBehavior, type LoadBalancingRule, type NetNat, netNatOf } from '../compartments/nat.ts';
 import type { Slot } from '../compartments/numbers.ts';
 import type { Resource } from '../compartments/resource.ts';
 import type { Address } from '../lib/address.ts';
@@ -27,6 +21,7 @@ import {
 import { type Pool, placePools, rangesOf, reservedPorts, type TakenPort } from './blocks.ts';
 import type { NatFormer } from './former.ts';
 import { u32 } from './layout.ts';
+import { portsOfGateway } from './own-ports.ts';
 import { maskOf, policyOf, poolsOf } from './policy.ts';
 import { PROTOCOL_NUMBER } from './protocol.ts';
 import { placeServices, type Service } from './services.ts';
@@ -92,9 +87,7 @@ export const adapterOf = (nat: NetNat, adapters: readonly NetAdapter[]): NetAdap
 
 /** Ports that no tenant is given. */
 export const takenPorts = (netNats: readonly NetNat[], adapters: readonly NetAdapter[]): readonly TakenPort[] => [
-  ...adapters.flatMap((a) =>
-    a.address ? GATEWAY_PORTS.map((g) => ({ address: a.address!.address, protocol: g.protocol, port: g.port })) : [],
-  ),
+  ...portsOfGateway(netNats, adapters),
   ...netNats.flatMap((n) => [
     ...n.staticMappings.map((m) => ({ address: m.externalIpAddress, protocol: m.protocol, port: m.externalPort })),
     ...n.loadBalancingRules.map((r) => ({ address: r.frontendIpAddress, protocol: r.protocol, port: r.frontendPort })),

@@ -41,5 +41,5 @@ export function ensureSysctl(namespaces: Namespaces, spec: Specs['sysctl']): voi
   // A device may have any name without white space.
   if (!/^net\.\S+$/.test(spec.name) || path.split('/').includes('..'))
     throw new Error(`${spec.name} is not the name of a network setting`);
-  namespaces.visit(spec.netns, () => fs.writeFileSync(path, spec.value));
+  namespaces.visit(spec.netns, () => fs.writeFileSync(path, `${spec.value}\n`));
 }

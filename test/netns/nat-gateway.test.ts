@@ -241,6 +241,21 @@ describe(titled('NAT through the gateway process', missing), function () {
     await nothingToDo();
   });
 
+  it('never sends from a port of the NAT itself', () => {
+    const range = '/proc/sys/net/ipv4/ip_local_port_range';
+    assert.equal(inside('', 'cat /proc/sys/net/ipv4/ip_local_reserved_ports').trim(), '9000-49151');
+    const was = inside('', `cat ${range}; echo 49140 49153 > ${range}`).trim();
+    const ports = Array.from({ length: 8 }, () =>
+      Number(/:(\d+) hello/.exec(node('', client('131.107.10.10', 0, '65.10.10.100', 80)).stdout)?.[1]),
+    );
+    inside('', `echo ${was} > ${range}`);
+    assert.ok(
+      ports.every((p) => p === 49_152 || p === 49_153 || Number.isNaN(p)),
+      ports.join(),
+    );
+    assert.ok(ports.some((p) => !Number.isNaN(p)));
+  });
+
   it('gives new flows of a VIP to the DIPs that answer their probes', async () => {
     const healthy = () => rows('nat', 'vips').map((r) => `${r.DIP} ${r.State}`);
     await until(() => healthy().every((r) => r.endsWith('Down')), PATIENCE, String(healthy()));
