@@ -214,7 +214,12 @@ export class NatModel {
       if (this.state.exhausted(t, candidates, p.protocol)) full.push('NAT_PORTS');
     }
     const outcome = there && this.#hairpinProblem(from, p, there.external);
-    if (full.length || outcome) return this.#drop(slot, ...full, ...(outcome ?? []));
+    if (full.length || outcome) {
+      // It was taken up before the other end refused: its rest begins anew.
+      if (there?.sessions === 0 && !full.length) there.released = this.state.now;
+      const itself = there?.external === from.destination && there.externalPort === from.destinationPort;
+      return this.#drop(slot, ...full, ...(outcome ?? []), ...(itself ? ['NAT_COLLISION'] : []));
+    }
     if (there)
       return this.#open(t, p, from, { ...from, source: there.external, sourcePort: there.externalPort }, answer, there);
     // Over a hairpin the new port is not yet anybody's where it is refused at the other end: then it is seen nowhere.
