@@ -109,7 +109,15 @@ export const GATEWAY_PORTS = [
 ] as const satisfies readonly { readonly protocol: NatProtocol; readonly port: number; readonly service: string }[];
 
 /** What the data plane has room for, over all instances; compared with `nat/abi.ts` by a test. */
-export const NAT_ROOM = { portBlocks: 16_384, externalAddresses: 1024, services: 1024 } as const;
+export const NAT_ROOM = {
+  tenants: 8190,
+  portBlocks: 16_384,
+  externalAddresses: 1024,
+  /** Two of a static mapping, one of a load-balancing rule. */
+  endpoints: 131_072,
+  services: 1024,
+  dips: 65_536,
+} as const;
 
 /** NetNat: one set of external addresses, and for whom and how they are used. */
 export interface NetNat {

@@ -68,6 +68,24 @@ function gap(taken: readonly FormerPool[], blocks: number): number | undefined {
   return BLOCKS - at >= blocks ? at : undefined;
 }
 
+function placed(
+  ranges: readonly Range[],
+  numbers: ReadonlyMap<string, number>,
+  kept: ReadonlyMap<string, FormerPool>,
+): readonly Pool[] | undefined {
+  const taken = new Map(kept);
+  const pools: Pool[] = [];
+  for (const r of ranges) {
+    const blocks = blocksOf(r);
+    const firstBlock = taken.get(keyOf(r))?.firstBlock ?? (blocks === 0 ? 0 : gap([...taken.values()], blocks));
+    if (firstBlock === undefined) return undefined;
+    const pool = { ...r, index: numbers.get(keyOf(r))!, firstBlock, blocks };
+    taken.set(keyOf(r), pool);
+    pools.push(pool);
+  }
+  return pools;
+}
+
 /** Numbers and blocks for all ranges. @param former pools as the kernel has them now. */
 export function placePools(ranges: readonly Range[], former: readonly FormerPool[]): Result<Placement, string> {
   const wrong = ranges.find((r) => r.blockPorts % 64 || r.blockPorts < 64 || r.blockPorts > BLOCK_PORTS);
@@ -91,16 +109,9 @@ export function placePools(ranges: readonly Range[], former: readonly FormerPool
     );
     if (free && f.firstBlock + grown.blocks <= BLOCKS) kept.set(keyOf(r), grown);
   }
-  const pools: Pool[] = [];
-  for (const r of ranges) {
-    const blocks = blocksOf(r);
-    const firstBlock = kept.get(keyOf(r))?.firstBlock ?? (blocks === 0 ? 0 : gap([...kept.values()], blocks));
-    if (firstBlock === undefined)
-      return err(`there is no room for ${blocks} port blocks of ${r.address}: raise PortBlockSize`);
-    const pool = { ...r, index: numbers.get(keyOf(r))!, firstBlock, blocks };
-    kept.set(keyOf(r), pool);
-    pools.push(pool);
-  }
+  // Where what stays leaves no room in one piece, everything is placed anew: what fits must never be refused.
+  const pools = placed(ranges, numbers, kept) ?? placed(ranges, numbers, new Map());
+  if (!pools) return err(`${ranges.reduce((n, r) => n + blocksOf(r), 0)} port blocks are more than ${BLOCKS}`);
   const stays = (f: FormerPool): boolean => {
     const now = pools.find((p) => p.index === f.index);
     return (

@@ -108,7 +108,7 @@ export function externalClaims(
     ),
     ...wholeAddresses(doc, whole, [...ranges, ...ports], lineOf),
     ...shares(all, tenants),
-    ...room(all),
+    ...room(all, tenants),
   ];
 }
 
@@ -241,15 +241,25 @@ function shares(all: readonly Instance[], tenants: Tenants): readonly Problem[] 
 }
 
 /** All instances together fit into the data plane. */
-function room(all: readonly Instance[]): readonly Problem[] {
+function room(all: readonly Instance[], tenants: Tenants): readonly Problem[] {
   const blocks = all.flatMap((i) => rangesOf(i).map((r) => ({ ...r, size: i.nat.PortBlockSize ?? 512 })));
   const count = blocks.reduce((n, r) => n + Math.ceil(Math.max(0, r.end - r.start + 1) / r.size), 0);
   const addresses = new Set(all.flatMap((i) => [...portsOf(i), ...wholeOf(i)].map((c) => c.address)));
   for (const r of blocks) addresses.delete(r.address);
   const services = all.flatMap(({ nat, path }) => items(nat.LoadBalancingRule, [...path, 'LoadBalancingRule']));
+  const dips = services.flatMap(([r, at]) => items(r.DIP, [...at, 'DIP']));
+  const mappings = all.flatMap(({ nat, path }) => items(nat.NetNatStaticMapping, [...path, 'NetNatStaticMapping']));
   const over = (number: number, limit: number, what: string, cure: string): readonly Problem[] =>
     number > limit ? [problem('TOO_LARGE', ['NetNat'], `${number} ${what} are more than ${limit}`, cure)] : [];
   return [
+    ...over(tenants.names.length, NAT_ROOM.tenants, 'tenants', 'spread the tenants over more gateways'),
+    ...over(
+      2 * mappings.length + services.length,
+      NAT_ROOM.endpoints,
+      'endpoints of static mappings (two each) and load-balancing rules',
+      'use one-to-one mappings, or spread the tenants over more gateways',
+    ),
+    ...over(dips.length, NAT_ROOM.dips, 'DIPs', 'spread the tenants over more gateways'),
     ...over(count, NAT_ROOM.portBlocks, 'port blocks', 'raise PortBlockSize'),
     ...over(
       blocks.length + addresses.size,

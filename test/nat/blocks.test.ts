@@ -126,9 +126,24 @@ describe('port blocks', () => {
     const many = Array.from({ length: 20 }, (_, i) => range(`131.107.11.${i + 1}` as Address, 1024, 65535, 64));
     const refused = placePools(many, []);
     assert.ok(!refused.ok);
-    assert.match(refused.error, /no room for 1008 port blocks/);
+    assert.match(refused.error, /^20160 port blocks are more than 16384$/);
     assert.equal(placed(many.slice(0, 16)).pools.at(-1)!.firstBlock + 1008, 16128);
     assert.ok(16128 <= BLOCKS);
+  });
+
+  it('what fits is never refused, even where what stays leaves no room in one piece', () => {
+    const all = Array.from({ length: 12 }, (_, i) => range(`131.107.11.${i + 1}` as Address, 1024, 65535, 64));
+    const apart = placed(all.slice(0, 10)).pools.map((p, i) => ({ ...p, firstBlock: i * 1508 }));
+    assert.deepEqual(placed(all.slice(0, 11), apart).released, []);
+    const { pools, released } = placed(all, apart);
+    const taken = pools.flatMap(blocksOfPool);
+    assert.equal(new Set(taken).size, 12 * 1008);
+    assert.ok(Math.max(...taken) < BLOCKS);
+    // The first one is where it was.
+    assert.deepEqual(
+      released,
+      apart.slice(1).map((p) => p.index),
+    );
   });
 
   it('reserved: the ports of mappings for their protocol, and what lies beyond PortEnd for all', () => {

@@ -1,9 +1,22 @@
 /** The file to map entries: both tenants of the example on one address, and every part that the maps have (R-NAT-1…6). */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import type { GatewayConfig, RoutingDomainId } from '../../compartments/compartment.ts';
 import { NAT_ROOM } from '../../compartments/nat.ts';
+import { FIRST_SLOT } from '../../compartments/numbers.ts';
 import type { Address } from '../../lib/address.ts';
-import { BLOCKS, KIND, NAT, type NatPolicy, POOLS, RULE, SERVICES, TENANT_INBOUND_REFRESH } from '../../nat/abi.ts';
+import {
+  BLOCKS,
+  KIND,
+  NAT,
+  type NatPolicy,
+  POOLS,
+  RULE,
+  SERVICES,
+  TENANT_INBOUND_REFRESH,
+  TENANTS,
+} from '../../nat/abi.ts';
 import { type NatEntries, type NatInput, natEntries } from '../../nat/entries.ts';
 import { formerOf } from '../../nat/former.ts';
 import { losesPools } from '../../nat/policy.ts';
@@ -58,9 +71,24 @@ const withMore = (...lines: readonly string[]) => `${FABRIKAM}${lines.map((l) =>
 const addresses = (...more: readonly string[]) =>
   FABRIKAM.replace('PortEnd: 49151 }', ['PortEnd: 49151 }', ...more.map((m) => `      - { ${m} }`)].join('\n'));
 
+/** Of a hash map, as the data plane's source has it. */
+function roomOf(map: string): number {
+  const source = fs.readFileSync(path.join(import.meta.dirname, '../../bpf/lib/nat/maps.h'), 'utf8');
+  const found = new RegExp(`HNV_HASH\\(${map}, .*, 1 << (\\d+)\\);`).exec(source);
+  assert.ok(found, map);
+  return 2 ** Number(found[1]);
+}
+
 describe('NAT map entries', () => {
   it('the configuration knows what the maps have room for', () =>
-    assert.deepEqual(NAT_ROOM, { portBlocks: BLOCKS, externalAddresses: POOLS, services: SERVICES }));
+    assert.deepEqual(NAT_ROOM, {
+      tenants: TENANTS - FIRST_SLOT,
+      portBlocks: BLOCKS,
+      externalAddresses: POOLS,
+      endpoints: roomOf('statics'),
+      services: SERVICES,
+      dips: roomOf('dips'),
+    }));
 
   it('the example: one pool, both tenants with half of its blocks, the ports of mappings reserved', () => {
     const e = made(input(FABRIKAM));
