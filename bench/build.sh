@@ -10,9 +10,9 @@ mkdir -p "$out"
 # newer SOURCE TARGET: the target is missing or older than its source.
 newer() { [ ! -e "$2" ] || [ "$1" -nt "$2" ]; }
 
-for program in generator bulk pingpong; do
+for program in generator newflows bulk pingpong; do
   source=$root/bench/$program.c
-  if newer "$source" "$out/$program" || newer "$root/bench/slices.h" "$out/$program"; then clang -O2 -Wall -Werror -o "$out/$program" "$source"; fi
+  if newer "$source" "$out/$program" || newer "$root/bench/slices.h" "$out/$program" || newer "$root/bench/frames.h" "$out/$program"; then clang -O2 -Wall -Werror -o "$out/$program" "$source"; fi
 done
 sink=$root/bench/sink.bpf.c
 if newer "$sink" "$out/sink.bpf.o"; then

@@ -11,7 +11,7 @@ import { addNetns, batch, type End, exec, ip, steer, wire } from './netns.ts';
 export const VM_MTU = 1500;
 export const WIRE_MTU = 1600;
 
-export type Kind = 'plain' | 'vxlan' | 'overlay';
+export type Kind = 'plain' | 'vxlan' | 'overlay' | 'masquerade' | 'nat';
 export type Place = 'vm' | 'gateway';
 
 /** Where a measurement starts and where it ends. */

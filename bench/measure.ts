@@ -99,3 +99,26 @@ export async function exchange(layout: Layout, seconds: number): Promise<{ p50: 
   const argv = ['measure', layout.destination, PORT.pingpong, `${seconds}`];
   return JSON.parse(await exec(layout.source.netns, [`${BUILD}/pingpong`, ...argv], 0)) as { p50: number; p99: number };
 }
+
+export interface NewFlows {
+  /** New flows per second through the chain, one value a rotation. */
+  readonly fps: readonly number[];
+  readonly lost: number;
+}
+
+/** A path, and how it forgets its flows before and after its slice; see newflows.c. */
+export interface FlowSource extends Pick<Layout, 'source' | 'nextHop' | 'sourceAddress' | 'destination'> {
+  readonly forget: string;
+}
+
+/** Every frame opens a flow: source addresses and ports that the path has not seen since it forgot. */
+export async function newFlows(paths: readonly FlowSource[], slices: Slices): Promise<readonly NewFlows[]> {
+  const path = ({ source, nextHop, sourceAddress, destination, forget }: FlowSource) =>
+    [fileOf(source.netns), source.device, nextHop, sourceAddress, destination, forget].join(',');
+  const argv = ['measure', `${PIN}/arrived`, `${slices.seconds}`, `${slices.rotations}`, ...paths.map(path)];
+  return JSON.parse(await local(`${BUILD}/newflows`, argv)) as NewFlows[];
+}
+
+/** Opens `count` flows through each PATH of newflows.c, and leaves them. Returns how many packets arrived of each. */
+export const fillFlows = async (paths: readonly string[], count: number): Promise<readonly number[]> =>
+  JSON.parse(await local(`${BUILD}/newflows`, ['fill', `${PIN}/arrived`, `${count}`, ...paths])) as number[];
