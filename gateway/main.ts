@@ -4,6 +4,7 @@
  * adopts them (R-OPS-2).
  */
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
 import { pino } from 'pino';
@@ -137,6 +138,7 @@ async function main(): Promise<void> {
     options.natObject ?? path.join(path.dirname(options.object), 'nat.bpf.o'),
     path.join(natPin, String(NAT_ABI)),
     natSeed(store.digestKey),
+    os.totalmem(),
   );
   const entryHand = new EntryHand(
     new Map([...dataPlane.entryMaps, ...natPlane.entryMaps]),

@@ -7,7 +7,7 @@
  */
 import fs from 'node:fs';
 import { BpfError } from './bpf/libbpf.ts';
-import type { BpfMap } from './bpf/map.ts';
+import { BpfMap } from './bpf/map.ts';
 import { BpfObject } from './bpf/object.ts';
 import { programInfo } from './bpf/program.ts';
 import { sys } from './sys.ts';
@@ -40,12 +40,19 @@ function mountBpffs(): void {
 /**
  * Loads the object; maps that are pinned in `pinDir` already are used as they are. Throws BpfError with the verifier's text,
  * and EINVAL with a hint when a pinned map has another shape.
+ * @param sizes maps with another number of entries than the object's; a map that is pinned already keeps its own.
  */
-export function openPinned(objectPath: string, pinDir: string, mapNames: readonly string[]): Pinned {
+export function openPinned(
+  objectPath: string,
+  pinDir: string,
+  mapNames: readonly string[],
+  sizes: Readonly<Record<string, number>> = {},
+): Pinned {
   if (pinDir.startsWith(`${BPFFS}/`)) mountBpffs();
   fs.mkdirSync(pinDir, { recursive: true, mode: 0o700 });
   if (!isBpffs(pinDir)) throw new Error(`${pinDir} is not on a BPF file system`);
-  const object = load(objectPath, pinDir, mapNames);
+  const asked = Object.entries(sizes).map(([name, size]) => [name, pinnedSize(`${pinDir}/${name}`) ?? size] as const);
+  const object = load(objectPath, pinDir, mapNames, Object.fromEntries(asked));
   try {
     const maps = new Map(mapNames.map((name) => [name, object.map(name)]));
     const pinnedIds = new Set([...maps.values()].map((m) => m.id));
@@ -61,9 +68,22 @@ export function openPinned(objectPath: string, pinDir: string, mapNames: readonl
   }
 }
 
-function load(objectPath: string, pinDir: string, mapNames: readonly string[]): BpfObject {
+/** Entries of a map that is pinned; undefined when there is none. */
+function pinnedSize(file: string): number | undefined {
+  if (!fs.existsSync(file)) return undefined;
+  const map = BpfMap.pinned(file);
+  fs.closeSync(map.fd);
+  return map.maxEntries;
+}
+
+function load(
+  objectPath: string,
+  pinDir: string,
+  mapNames: readonly string[],
+  sizes: Readonly<Record<string, number>>,
+): BpfObject {
   try {
-    return new BpfObject(objectPath, pinDir, mapNames);
+    return new BpfObject(objectPath, pinDir, mapNames, sizes);
   } catch (e) {
     if (e instanceof BpfError && e.message.includes('parameter mismatch'))
       e.message += `\nThe maps in ${pinDir} are of another layout: a new layout needs a new schema number.`;

@@ -43,6 +43,8 @@ export interface NatInput {
   readonly seed: number;
   /** ifindex of natw0, where fragments wait for their first one; 0 = none. */
   readonly waiting: number;
+  /** Sessions that the maps have room for; absent = as many as in the object. */
+  readonly sessions?: number;
   /** What the maps hold now. */
   readonly former: NatFormer;
   index(device: string): number | undefined;
@@ -191,7 +193,7 @@ function tenantEntries(
     icmp_query: nat.icmpQueryTimeout,
     quarantine: nat.portQuarantineSeconds,
     max_blocks: blockShare(quota, poolsOf(nat, t.routingDomainId, pools), (p) => users.get(p) ?? 1),
-    max_sessions: sessionShare(quota, served),
+    max_sessions: sessionShare(quota, served, input.sessions),
     max_host_sessions: quota.sessionsPerHost ?? 0,
     max_host_ports: quota.portsPerHost ?? 0,
     session_rate: quota.newSessionsPerSecond ?? 0,

@@ -17,6 +17,18 @@ export const levelOf = (used: number, limit: number): Level =>
 const percent = (used: number, limit: number): number => (limit ? Math.round((used / limit) * 100) : 0);
 const slotOf = (key: Uint8Array): Slot => u32.get(new DataView(key.buffer, key.byteOffset), 0);
 
+/** Sessions of all tenants, of those that there is room for. */
+export function sessionPressure(usage: Entries, limit: number): Row {
+  let sessions = 0;
+  for (const [, v] of usage) sessions += u32.get(new DataView(v.buffer, v.byteOffset), NAT.usage.offset.sessions!);
+  return {
+    Sessions: sessions,
+    MaxSessions: limit,
+    Percent: percent(sessions, limit),
+    Level: levelOf(sessions, limit),
+  };
+}
+
 /** Blocks of each pool. Blocks that are being given back count as taken. */
 export function poolPressure(pools: readonly Pool[], blocks: ReadonlyMap<number, NatBlock>): readonly Row[] {
   return pools

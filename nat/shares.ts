@@ -7,8 +7,8 @@ import type { NatQuota, NetNat } from '../compartments/nat.ts';
 import { TENANT_BLOCKS } from './abi.ts';
 import type { Pool } from './blocks.ts';
 
-/** Sessions of which the session table holds both entries. */
-export const SESSIONS = 1_000_000;
+/** Sessions that the maps have room for as the object has them. */
+export const SESSIONS = 2 ** 19;
 
 export const quotaOf = (nat: NetNat, tenant: RoutingDomainId): NatQuota =>
   nat.quotas.find((q) => q.routingDomainId === tenant) ?? nat.quotas.find((q) => q.routingDomainId === undefined) ?? {};
@@ -19,5 +19,6 @@ export function blockShare(quota: NatQuota, pools: readonly Pool[], usersOf: (p:
   return Math.min(TENANT_BLOCKS, Math.max(1, quota.portBlocks ?? Math.floor(share + 1e-9)));
 }
 
-export const sessionShare = (quota: NatQuota, tenants: number): number =>
-  quota.sessions ?? Math.max(1, Math.floor(SESSIONS / Math.max(1, tenants)));
+/** @param sessions that there is room for */
+export const sessionShare = (quota: NatQuota, tenants: number, sessions = SESSIONS): number =>
+  quota.sessions ?? Math.max(1, Math.floor(sessions / Math.max(1, tenants)));

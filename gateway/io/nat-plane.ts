@@ -14,6 +14,7 @@ import { type Pool, rangesOf } from '../../nat/blocks.ts';
 import { type NatEntries, natEntries } from '../../nat/entries.ts';
 import { formerOf } from '../../nat/former.ts';
 import type { Entries } from '../../nat/show.ts';
+import { natSizes, sessionsOf } from '../../nat/sizes.ts';
 import { hasNat, natEdgeResources, natMtuOf, natTenantResources, netNatsOf } from '../nat.ts';
 import type { Running } from '../running.ts';
 
@@ -41,15 +42,21 @@ export class NatPlane {
   /**
    * Throws as DataPlane does.
    * @param seed of the choice of ports; the same as long as the maps live.
+   * @param memory of the machine, bytes: decides how many sessions there can be, until the maps are made anew.
    */
-  constructor(objectFile: string, pinDirectory: string, seed: number) {
-    this.#pinned = openPinned(objectFile, pinDirectory, NAT_PINNED_MAPS);
+  constructor(objectFile: string, pinDirectory: string, seed: number, memory: number) {
+    this.#pinned = openPinned(objectFile, pinDirectory, NAT_PINNED_MAPS, natSizes(memory));
     this.#seed = seed;
     this.#ring = new RingBuf(this.map('nat_events'));
   }
 
   get programs(): Pinned['programs'] {
     return this.#pinned.programs;
+  }
+
+  /** That there is room for. */
+  get sessions(): number {
+    return sessionsOf(this.map('flows').maxEntries);
   }
 
   /** Those whose entries are resources. */
@@ -98,6 +105,7 @@ export class NatPlane {
         }),
       seed: this.#seed,
       waiting: index(WAIT_DEVICE) ?? 0,
+      sessions: this.sessions,
       former: formerOf(this.#former()),
       index,
       healthy: (rule, dip) => this.#healthy(rule.name, dip),

@@ -8,7 +8,7 @@ import type { Row } from '../../lib/table.ts';
 import { FLOW_OPENER, FLOW_TO_INSIDE, KIND, NAT, type NatBlock } from '../../nat/abi.ts';
 import type { BlockJournal } from '../../nat/io/journal.ts';
 import type { BlockRecord } from '../../nat/log.ts';
-import { poolPressure, tenantPressure, topHosts } from '../../nat/pressure.ts';
+import { poolPressure, sessionPressure, tenantPressure, topHosts } from '../../nat/pressure.ts';
 import { PROTOCOL_NUMBER } from '../../nat/protocol.ts';
 import { serviceKey } from '../../nat/services.ts';
 import { blockRows, dipSessions, insideOf, mappingRows, type NatNames, sessionRows, vipRows } from '../../nat/show.ts';
@@ -88,7 +88,7 @@ export class NatReadings {
     return { total: rows.length, rows };
   }
 
-  /** Pools, tenants and the hosts with the most ports: rows of three sorts. */
+  /** The gateway, pools, tenants and the hosts with the most ports: rows of four sorts. */
   async pressure({ slot }: Choice, running: Running): Promise<Listing> {
     const names = this.#names();
     const name = slot === undefined ? undefined : names.routingDomain(slot);
@@ -102,7 +102,13 @@ export class NatReadings {
     const tenants = tenantPressure(this.#plane.read('tenants'), this.#plane.read('usage'), names);
     const rows = [
       ...(slot === undefined
-        ? poolPressure(this.#plane.pools(netNatsOf(running.config)), this.#blocks()).map((r) => ({ Of: 'pool', ...r }))
+        ? [
+            { Of: 'gateway', ...sessionPressure(this.#plane.read('usage'), this.#plane.sessions) },
+            ...poolPressure(this.#plane.pools(netNatsOf(running.config)), this.#blocks()).map((r) => ({
+              Of: 'pool',
+              ...r,
+            })),
+          ]
         : []),
       ...tenants.filter((r) => name === undefined || r.RoutingDomain === name).map((r) => ({ Of: 'tenant', ...r })),
       ...topHosts(top, names, TOP_HOSTS, slot).map((r) => ({ Of: 'host', ...r })),

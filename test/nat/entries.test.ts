@@ -20,7 +20,6 @@ import {
 import { type NatEntries, type NatInput, natEntries } from '../../nat/entries.ts';
 import { formerOf } from '../../nat/former.ts';
 import { losesPools } from '../../nat/policy.ts';
-import { SESSIONS } from '../../nat/shares.ts';
 import { FABRIKAM, gateway, shown } from '../config/examples.ts';
 
 const CONTOSO = 2;
@@ -42,6 +41,7 @@ function input(text: string, change: Partial<NatInput> = {}): NatInput {
     tenants: c.compartments.map((d, i) => ({ routingDomainId: d.routingDomainId, slot: 2 + i, device: 20 + i })),
     seed: 99,
     waiting: 0,
+    sessions: 131_072,
     former: { pools: [], services: new Map(), dips: new Map() },
     index: (device) => ifindex[device],
     healthy: () => true,
@@ -123,7 +123,7 @@ describe('NAT map entries', () => {
         icmp_query: 30,
         quarantine: 120,
         max_blocks: 39,
-        max_sessions: SESSIONS / 2,
+        max_sessions: 131_072 / 2,
         max_host_sessions: 0,
         max_host_ports: 0,
         session_rate: 0,

@@ -226,6 +226,21 @@ describe(titled('entry hand on pinned maps', missing), function () {
     assert.deepEqual(await hand.observe('all'), []);
   });
 
+  it('takes a map that is pinned as large as it is, whatever size is asked for', () => {
+    const size = pinned.maps.get('records')!.maxEntries;
+    const again = openPinned(object, pinDir, MAPS, { records: size * 2 });
+    assert.equal(again.maps.get('records')!.maxEntries, size);
+    again.close();
+    const elsewhere = `${pinDir}-larger`;
+    try {
+      const larger = openPinned(object, elsewhere, MAPS, { records: size * 2 });
+      assert.equal(larger.maps.get('records')!.maxEntries, size * 2);
+      larger.close();
+    } finally {
+      removePinned(elsewhere);
+    }
+  });
+
   it('refuses maps of another shape, and says what to do', () => {
     const other = path.join(world.dir, 'other.o');
     compileSample(other, 'RECORDS=8');

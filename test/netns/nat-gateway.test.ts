@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import type { Mac } from '../../lib/address.ts';
+import { natSizes } from '../../nat/sizes.ts';
 import { titled } from '../kernel/titled.ts';
 import { datagramFragments } from './nat-fragments.ts';
 import { sendFrames } from './raw-frame.ts';
@@ -239,6 +241,14 @@ describe(titled('NAT through the gateway process', missing), function () {
     for (const [receiver] of receivers) await receiver.stop();
     inside('', 'ip link del natw0');
     await nothingToDo();
+  });
+
+  it('has room by the memory of the machine, and tells it', () => {
+    const [gatewayRow] = rows('nat', 'pressure').filter((r) => r.Of === 'gateway');
+    const maps = JSON.parse(inside('', 'bpftool -j map show pinned /sys/fs/bpf/gateway/nat/1/flows'));
+    const { flows } = natSizes(os.totalmem());
+    assert.deepEqual([maps.max_entries, gatewayRow!.MaxSessions], [flows, flows / 2]);
+    assert.ok(Number(gatewayRow!.Sessions) > 0);
   });
 
   it('never sends from a port of the NAT itself', () => {
