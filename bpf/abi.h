@@ -40,6 +40,8 @@ struct hnv_port {
 #define HNV_LOCATION_ROUTER 4 /* the distributed router itself */
 #define HNV_LOCATION_VXLAN 8  /* RFC 7348 instead of NVGRE */
 #define HNV_LOCATION_IPV6 16  /* the provider addresses are IPv6 */
+#define HNV_LOCATION_LEARN 32 /* an L2Only record: addresses there are learned */
+#define HNV_LOCATION_DYNAMIC 64 /* a Dynamic record: it was learned, and may be learned anew elsewhere */
 
 struct hnv_location {
 	__u32 rdid;
@@ -98,7 +100,29 @@ struct hnv_tunnel {
 	__u32 flags;
 };
 
-/* vsids: vsid -> rdid */
+/* vsids: vsid -> struct hnv_vsid */
+#define HNV_VSID_LEARN 1 /* unknown neighbours are asked for, and what they say is learned (R-ENC-8) */
+
+struct hnv_vsid {
+	__u32 rdid;
+	__u32 flags;
+};
+
+/* replicas: struct hnv_replica_key -> struct hnv_location: the places of a learning virtual subnet, from index 0 without gap */
+#define HNV_REPLICAS 64
+
+struct hnv_replica_key {
+	__u32 vsid;
+	__u32 index;
+};
+
+/*
+ * A frame for several places comes back to its port once for each, marked with the index of the replica; and once more when
+ * its outer header had to be written before the kernel could know it for an IP packet. No VM can set a mark.
+ */
+#define HNV_MARK_MASK 0xffffff00
+#define HNV_MARK_REPLICA 0x484e5600
+#define HNV_MARK_WRITTEN 0x484e5700
 
 /* providers: struct hnv_address -> flags */
 #define HNV_PROVIDER_LOCAL 1 /* an address of this machine */
@@ -144,6 +168,7 @@ struct hnv_event {
 /* buckets: struct hnv_bucket_key -> struct hnv_bucket, the data plane's own: what a port may cause per second */
 #define HNV_BUCKET_ERROR 1     /* ICMP errors towards the port */
 #define HNV_BUCKET_REPLICATE 2 /* frames sent to many places */
+#define HNV_BUCKET_LEARN 3     /* LEARNED events */
 
 struct hnv_bucket_key {
 	__u32 port;

@@ -24,6 +24,7 @@
 #include "lib/packet.h"
 #include "lib/ping.h"
 #include "lib/receive.h"
+#include "lib/replica.h"
 #include "lib/route.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -55,6 +56,8 @@ int overlay_port(struct __sk_buff *skb)
 	if (!port)
 		return drop_sent(skb, HNV_RDID_NONE, HNV_UNKNOWN_PORT);
 	rdid = port->rdid;
+	if (unlikely((skb->mark & HNV_MARK_MASK) == HNV_MARK_REPLICA || (skb->mark & HNV_MARK_MASK) == HNV_MARK_WRITTEN))
+		return send_replica(skb, port);
 	if (skb->vlan_present)
 		return drop_sent(skb, rdid, HNV_INNER_VLAN);
 	if (!have(skb, sizeof(*eth)))

@@ -20,7 +20,7 @@ import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib
 export const ABI = 2;
 
 /** Maps whose entries are resources; `drops` holds counters and `events` is a ring buffer: those are only read. */
-export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers'] as const;
+export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers', 'replicas'] as const;
 export type EntryMap = (typeof ENTRY_MAPS)[number];
 export const PINNED_MAPS = [...ENTRY_MAPS, 'drops', 'events'] as const;
 
@@ -39,6 +39,11 @@ export const LOCATION_PEER = 2;
 export const LOCATION_ROUTER = 4;
 export const LOCATION_VXLAN = 8;
 export const LOCATION_IPV6 = 16;
+export const LOCATION_LEARN = 32;
+export const LOCATION_DYNAMIC = 64;
+export const VSID_LEARN = 1;
+/** HNV_REPLICAS: places of one virtual subnet. */
+export const MAX_REPLICAS = 64;
 export const TUNNEL_NVGRE = 1;
 export const TUNNEL_VXLAN = 2;
 export const ROUTE_VIA = 1;
@@ -102,6 +107,8 @@ export const SIZE = {
   routeKey: 24,
   tunnelKey: 36,
   tunnel: 8,
+  vsid: 8,
+  replicaKey: 8,
   dropKey: 8,
   drops: 16,
   event: 128,
@@ -128,6 +135,8 @@ export const OFFSET = {
   routeKey: { prefixlen: 0, rdid: 4, address: 8 },
   tunnelKey: { vsid: 0, source: 4, destination: 20 },
   tunnel: { rdid: 0, flags: 4 },
+  vsid: { rdid: 0, flags: 4 },
+  replicaKey: { vsid: 0, index: 4 },
   dropKey: { rdid: 0, reason: 4, direction: 6 },
   drops: { packets: 0, bytes: 8 },
   event: {
@@ -279,6 +288,25 @@ export const decodeTunnel = (b: Uint8Array): Tunnel => ({
   flags: u32(b, OFFSET.tunnel.flags),
 });
 
+/** A virtual subnet: whose it is, and whether it learns. */
+export interface Subnet {
+  readonly rdid: Slot;
+  readonly flags: number;
+}
+export const encodeSubnet = (s: Subnet): Uint8Array =>
+  new Writer(SIZE.vsid).u32(OFFSET.vsid.rdid, s.rdid).u32(OFFSET.vsid.flags, s.flags).bytes;
+export const decodeSubnet = (b: Uint8Array): Subnet => ({
+  rdid: u32(b, OFFSET.vsid.rdid),
+  flags: u32(b, OFFSET.vsid.flags),
+});
+
+export const encodeReplicaKey = (vsid: Vsid, index: number): Uint8Array =>
+  new Writer(SIZE.replicaKey).u32(0, vsid).u32(4, index).bytes;
+export const decodeReplicaKey = (b: Uint8Array): { vsid: Vsid; index: number } => ({
+  vsid: u32(b, 0),
+  index: u32(b, 4),
+});
+
 const DIRECTIONS = { port: 1, wire: 2 } as const;
 /** Where a frame came from: a VM or a compartment, or the provider network. */
 export type Direction = keyof typeof DIRECTIONS;
@@ -358,6 +386,7 @@ export function slotOfEntry(map: string, key: Uint8Array, value: Uint8Array): Sl
     case 'macs':
     case 'tunnels':
     case 'vsids':
+    case 'replicas':
       return u32(value, 0);
     default:
       return DEFAULT_SLOT;

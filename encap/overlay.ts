@@ -10,6 +10,7 @@ import type {
   NetAdapter,
   ProviderAddress,
   ProviderRoute,
+  VirtualSubnet,
   Vsid,
 } from '../compartments/compartment.ts';
 import type { HostConfig } from '../compartments/host.ts';
@@ -26,17 +27,22 @@ import {
   encodeMacKey,
   encodePort,
   encodeRecordKey,
+  encodeReplicaKey,
   encodeRoute,
   encodeRouteKey,
+  encodeSubnet,
   encodeTunnel,
   encodeTunnelKey,
   encodeU32,
+  LOCATION_DYNAMIC,
   LOCATION_IPV6,
+  LOCATION_LEARN,
   LOCATION_PEER,
   LOCATION_ROUTED,
   LOCATION_ROUTER,
   LOCATION_VXLAN,
   type Location,
+  MAX_REPLICAS,
   NO_ADDRESS,
   overhead,
   PORT_GATEWAY,
@@ -48,6 +54,7 @@ import {
   slotOfEntry,
   TUNNEL_NVGRE,
   TUNNEL_VXLAN,
+  VSID_LEARN,
 } from './abi.ts';
 
 /** The field of the maps has sixteen bits. */
@@ -84,6 +91,8 @@ export interface OverlayDomain {
   readonly ports: readonly OverlayPort[];
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
+  /** Those that learn; every other one knows its policy alone. */
+  readonly virtualSubnets?: readonly VirtualSubnet[];
 }
 
 export interface OverlayInput {
@@ -120,6 +129,7 @@ export const gatewayDomains = (
       })),
       customerRoutes: c.customerRoutes,
       lookupRecords: c.lookupRecords,
+      ...(c.virtualSubnets && { virtualSubnets: c.virtualSubnets }),
     };
   });
 
@@ -134,6 +144,7 @@ export const hostDomains = (
     ports: d.ports.map((p) => ({ ...p, gateway: false })),
     customerRoutes: d.customerRoutes,
     lookupRecords: d.lookupRecords,
+    ...(d.virtualSubnets && { virtualSubnets: d.virtualSubnets }),
   }));
 
 const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';
@@ -234,6 +245,10 @@ function portPlaces(d: OverlayDomain, port: OverlayPort, link: Link): readonly P
   return port.addresses.map((address) => ({ address, location: portLocation(d, port, link, address) }));
 }
 
+/** What the data path must know of a record's type: where addresses are learned, and which were. */
+const typeFlag = (r: LookupRecord): number =>
+  r.type === 'L2Only' ? LOCATION_LEARN : r.type === 'Dynamic' ? LOCATION_DYNAMIC : 0;
+
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
 function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: LookupRecord): Place | undefined {
   const known = r.type === 'L2Only' ? {} : { address: r.customerAddress };
@@ -247,12 +262,17 @@ function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: Look
   const port = d.ports.find((p) => p.vsid === r.vsid && p.mac === r.mac);
   if (port) {
     const link = input.link(port.device);
-    return link && { ...known, location: portLocation(d, port, link, known.address) };
+    if (!link) return undefined;
+    const location = portLocation(d, port, link, known.address);
+    return { ...known, location: { ...location, flags: location.flags | typeFlag(r) } };
   }
   const own = input.providerAddresses.some((p) => p.providerAddress === r.providerAddress);
   const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : to(r.providerAddress);
   if (!path) return undefined;
-  return { ...known, location: { ...base, ...path, destination: r.providerAddress, flags: flags | path.flags } };
+  return {
+    ...known,
+    location: { ...base, ...path, destination: r.providerAddress, flags: flags | path.flags | typeFlag(r) },
+  };
 }
 
 function routeEntries(d: OverlayDomain, records: ReadonlyMap<Address, Location>): readonly Resource<'entry'>[] {
@@ -323,6 +343,29 @@ function locationEntries(): (map: EntryMap, key: Uint8Array, l: Location, label:
   };
 }
 
+const learns = (d: OverlayDomain, vsid: Vsid): boolean =>
+  d.virtualSubnets?.some((s) => s.vsid === vsid && s.dynamicLearning) ?? false;
+
+/**
+ * Where a learning virtual subnet's questions go: its local ports, and each machine with an L2Only record on it (R-ENC-8). More
+ * machines than the data path has room for are not asked; their addresses need records.
+ */
+function replicaEntries(d: OverlayDomain, vsid: Vsid, places: readonly Place[]): readonly Resource<'entry'>[] {
+  const targets = new Map<string, Location>();
+  for (const { location: l } of places)
+    if (l.vsid === vsid && (l.port || l.flags & LOCATION_LEARN) && l.mac !== ROUTER_MAC) {
+      const key = l.port ? `port ${l.port}` : l.destination;
+      // The same whichever of its records comes first, so that a new record changes no other entry.
+      if (!targets.has(key))
+        targets.set(key, { ...l, flags: l.flags & ~(LOCATION_ROUTED | LOCATION_DYNAMIC | LOCATION_LEARN) });
+    }
+  return [...targets.values()]
+    .slice(0, MAX_REPLICAS)
+    .map((l, index) =>
+      entry('replicas', encodeReplicaKey(vsid, index), encodeLocation(l), `replica ${d.name} ${vsid} ${index}`),
+    );
+}
+
 function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): readonly AnyResource[] {
   const ports = d.ports.flatMap((port) => {
     const link = input.link(port.device);
@@ -348,7 +391,15 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
       .filter((port) => port.gateway || input.link(port.device))
       .map((port) => filter(input, port.device, PROGRAMS.port, port.gateway ? d.slot : DEFAULT_SLOT)),
     ...ports.map(({ port, link }) => portEntry(d, port, link)),
-    ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
+    ...vsids.map((vsid) =>
+      entry(
+        'vsids',
+        encodeU32(vsid),
+        encodeSubnet({ rdid: d.slot, flags: learns(d, vsid) ? VSID_LEARN : 0 }),
+        `virtual subnet ${d.name} ${vsid}`,
+      ),
+    ),
+    ...vsids.filter((vsid) => learns(d, vsid)).flatMap((vsid) => replicaEntries(d, vsid, places)),
     ...[...records].map(([address, location]) =>
       locationEntry('records', encodeRecordKey(d.slot, address), location, `lookup record ${d.name} ${address}`),
     ),

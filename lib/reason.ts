@@ -165,6 +165,13 @@ export const PACKET_REASONS: readonly Reason[] = [
     'A provider address of the VM network uses an encapsulation that this machine is not told to take.',
     'Let both machines use the same encapsulation, or let this one take both.',
   ),
+  reason(
+    24,
+    'packet',
+    'RATE_LIMITED',
+    'A port sends more frames for many places than a virtual subnet has to bear.',
+    'Look for a loop or a scan in the VM.',
+  ),
 ];
 
 export const reasonName = (number: number): string =>

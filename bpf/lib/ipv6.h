@@ -83,7 +83,7 @@ static __noinline int send_ipv6(struct __sk_buff *skb, struct hnv_port *port)
 	destination = address_at(&ip->daddr);
 	routed = is_router_mac(eth->h_dest);
 
-	if (ip->nexthdr == IPPROTO_ICMPV6 && type == NEIGHBOUR_SOLICITATION)
+	if (ip->nexthdr == IPPROTO_ICMPV6 && (type == NEIGHBOUR_SOLICITATION || type == NEIGHBOUR_ADVERTISEMENT))
 		return answer_neighbour(skb, port);
 	if (!(port->flags & HNV_PORT_GATEWAY) && !is_unspecified(&source) && !owns_ipv6(port, &source, skb->ifindex))
 		return drop_sent(skb, rdid, HNV_SPOOFED_CA);

@@ -25,6 +25,7 @@
 struct inner {
 	struct ethernet eth;
 	__u32 flow;
+	__u32 mark; /* of a frame that is no IP packet: with it, it comes back once its outer header is written */
 	__u8 tos;
 };
 
@@ -135,6 +136,19 @@ static __always_inline bool make_room(struct __sk_buff *skb, __u32 bytes, __u64 
 					    (outer_ipv6 ? ADJ_ROOM_DECAP_L3_IPV6 : ADJ_ROOM_DECAP_L3_IPV4));
 }
 
+/* Puts `bytes` less the inner Ethernet header, which is there already, before a frame that is no IP packet. */
+static __always_inline int prepend(struct __sk_buff *skb, const struct hnv_location *location, const struct inner *inner,
+				   const void *outer, __u32 bytes, __be16 type)
+{
+	__be16 eth[7] = { [6] = type };
+
+	if (bpf_skb_change_head(skb, bytes, 0) || bpf_skb_store_bytes(skb, 0, eth, sizeof(eth), 0) ||
+	    bpf_skb_store_bytes(skb, sizeof(eth), outer, bytes - sizeof(struct ethhdr), 0))
+		return drop_sent(skb, location->rdid, HNV_ADJUST_FAILED);
+	skb->mark = inner->mark;
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+}
+
 #define ROOM_FLAGS                                                                      \
 	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) | \
 	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH)
@@ -166,6 +180,9 @@ static __noinline int encapsulate_ipv4(struct __sk_buff *skb, const struct hnv_l
 	if (vxlan) {
 		write_vxlan(&out.vxlan.udp, location, inner, length - sizeof(out.ip));
 		store_ethernet(&out.vxlan.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IP));
 		if (make_room(skb, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
 			      ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP, false) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out,
@@ -174,6 +191,9 @@ static __noinline int encapsulate_ipv4(struct __sk_buff *skb, const struct hnv_l
 	} else {
 		write_nvgre(&out.nvgre.gre, location, inner);
 		store_ethernet(&out.nvgre.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + NVGRE_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IP));
 		if (make_room(skb, OVERHEAD, ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
 			      false) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out, OVERHEAD, 0))
@@ -205,6 +225,9 @@ static __noinline int encapsulate_ipv6(struct __sk_buff *skb, const struct hnv_l
 	if (vxlan) {
 		write_vxlan(&out.vxlan.udp, location, inner, length);
 		store_ethernet(&out.vxlan.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IPV6));
 		if (make_room(skb, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
 			      ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP, true) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out,
@@ -213,6 +236,9 @@ static __noinline int encapsulate_ipv6(struct __sk_buff *skb, const struct hnv_l
 	} else {
 		write_nvgre(&out.nvgre.gre, location, inner);
 		store_ethernet(&out.nvgre.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + NVGRE_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IPV6));
 		if (make_room(skb, sizeof(out.ip) + NVGRE_BYTES + sizeof(struct ethhdr),
 			      ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE, true) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out,

@@ -5,7 +5,11 @@
  */
 #pragma once
 #include "deliver.h"
+#include "learn.h"
+#include "neighbour.h"
 #include "route.h"
+
+#define SHORTEST_FRAME 60
 
 /* What the outer headers say. */
 struct outer {
@@ -19,18 +23,121 @@ struct outer {
 /* The reason why no tunnel entry admits a frame. The tenant is the one whose VSID the sender names, when there is one. */
 static __noinline int refuse(struct __sk_buff *skb, struct outer *outer)
 {
-	__u32 vsid, *rdid, tenant;
+	struct hnv_vsid *subnet;
+	__u32 vsid, tenant;
 
 	if (!outer)
 		return TC_ACT_SHOT;
 	vsid = outer->tunnel.vsid;
-	rdid = bpf_map_lookup_elem(&vsids, &vsid);
-	tenant = rdid ? *rdid : HNV_RDID_NONE;
+	subnet = bpf_map_lookup_elem(&vsids, &vsid);
+	tenant = subnet ? subnet->rdid : HNV_RDID_NONE;
 	if (!(provider_flags(&outer->tunnel.source) & HNV_PROVIDER_PEER))
 		return drop_received(skb, tenant, HNV_UNKNOWN_PA);
-	if (!rdid)
+	if (!subnet)
 		return drop_received(skb, tenant, HNV_UNKNOWN_VSID);
 	return drop_received(skb, tenant, HNV_FOREIGN_PA);
+}
+
+/* ARP, or a neighbour solicitation or advertisement, at `bytes`. */
+static __noinline bool is_neighbour_frame(struct __sk_buff *skb, __u32 bytes)
+{
+	__u8 next, type;
+	__be16 protocol;
+
+	if (bpf_skb_load_bytes(skb, bytes + 12, &protocol, 2))
+		return false;
+	if (protocol == bpf_htons(ETH_P_ARP))
+		return true;
+	return protocol == bpf_htons(ETH_P_IPV6) && !bpf_skb_load_bytes(skb, bytes + sizeof(struct ethhdr) + 6, &next, 1) &&
+	       next == IPPROTO_ICMPV6 &&
+	       !bpf_skb_load_bytes(skb, bytes + sizeof(struct ethhdr) + sizeof(struct ipv6hdr), &type, 1) &&
+	       (type == NEIGHBOUR_SOLICITATION || type == NEIGHBOUR_ADVERTISEMENT);
+}
+
+/* The neighbour frame at `bytes`: its claim is filled in, or the reason is returned why it is not sound. */
+static __noinline __u32 read_neighbour(struct __sk_buff *skb, __u32 bytes, struct claim *claim)
+{
+	struct {
+		struct ipv6hdr ip;
+		struct solicitation ask;
+	} six = {};
+	struct arp_ipv4 arp = {};
+	struct ethernet eth = {};
+
+	if (!claim || bpf_skb_load_bytes(skb, bytes, &eth, sizeof(struct ethhdr)))
+		return HNV_TRUNCATED;
+	__builtin_memcpy(claim->mac, (__u8 *)&eth + 6, 6);
+	if (eth.type == bpf_htons(ETH_P_ARP)) {
+		if (bpf_skb_load_bytes(skb, bytes + sizeof(struct ethhdr), &arp, sizeof(arp)))
+			return HNV_TRUNCATED;
+		if (!sound_arp(&arp) && !(arp.operation == bpf_htons(ARP_REPLY) && ethernet_arp(&arp)))
+			return HNV_ETHERTYPE;
+		if (!same_mac(arp.sender_mac, claim->mac))
+			return HNV_SPOOFED_MAC;
+		claim->any = arp.sender != 0;
+		claim->address = mapped(arp.sender);
+		return 0;
+	}
+	if (bpf_skb_load_bytes(skb, bytes + sizeof(struct ethhdr), &six, sizeof(six)))
+		return HNV_TRUNCATED;
+	if (six.ip.version != 6 || six.ip.hop_limit != NEIGHBOUR_HOP_LIMIT || six.ask.code != 0)
+		return HNV_NEIGHBOUR;
+	claim->address = six.ask.type == NEIGHBOUR_ADVERTISEMENT ? six.ask.target : address_at(&six.ip.saddr);
+	claim->any = !is_unspecified(&claim->address) && !is_link_local(&claim->address);
+	return 0;
+}
+
+static __noinline int receive_neighbour(struct __sk_buff *skb, struct outer *outer, __u32 rdid)
+{
+	struct hnv_replica_key key = {};
+	struct hnv_location *location;
+	struct claim claim = {};
+	struct ethernet inner;
+	__u32 bytes, reason;
+	__u64 family = 0;
+	__u8 mac[8] __attribute__((aligned(8)));
+
+	if (!outer)
+		return TC_ACT_SHOT;
+	bytes = outer->bytes;
+	claim.rdid = rdid;
+	claim.vsid = outer->tunnel.vsid;
+	claim.provider = outer->tunnel.source;
+	reason = read_neighbour(skb, bytes, &claim);
+	if (reason)
+		return drop_received(skb, rdid, reason);
+	location = find_mac(claim.vsid, claim.mac);
+	/* A machine speaks for what is there, and for what is not bound to another place. */
+	if (location && !same_address(&location->destination, &claim.provider) &&
+	    !(location->flags & (HNV_LOCATION_LEARN | HNV_LOCATION_DYNAMIC)))
+		return drop_received(skb, rdid, HNV_SPOOFED_MAC);
+	if (claim.any && !teach(skb, &claim))
+		return drop_received(skb, rdid, HNV_SPOOFED_CA);
+	if (bpf_skb_load_bytes(skb, bytes, &inner, sizeof(struct ethhdr)))
+		return drop_received(skb, rdid, HNV_TRUNCATED);
+	if (inner.type == bpf_htons(ETH_P_IPV6) && skb->protocol == bpf_htons(ETH_P_IP))
+		family = ADJ_ROOM_DECAP_L3_IPV6;
+	/* The kernel leaves no less than an outer header's length; the rest is the padding of Ethernet's shortest frame. */
+	if ((skb->len < bytes + SHORTEST_FRAME && bpf_skb_change_tail(skb, bytes + SHORTEST_FRAME, 0)) ||
+	    !decapsulate(skb, &inner, bytes, family))
+		return drop_received(skb, rdid, HNV_ADJUST_FAILED);
+	if (!(inner.word[0] & 1)) {
+		__builtin_memcpy(mac, &inner, 6);
+		location = find_mac(claim.vsid, mac);
+		/* Not by the peer's way, which would take ARP for the IP packet that it came in. */
+		return location && location->port ? bpf_redirect(location->port, 0) :
+						    drop_received(skb, rdid, HNV_NOT_LOCAL);
+	}
+	key.vsid = claim.vsid;
+	for (__u32 i = 0; i < HNV_REPLICAS; i++) {
+		key.index = i;
+		location = bpf_map_lookup_elem(&replicas, &key);
+		if (!location)
+			break;
+		if (location->port)
+			bpf_clone_redirect(skb, location->port, 0);
+	}
+	return TC_ACT_STOLEN;
 }
 
 /* The tenant's frame inside headers that were found to be right. */
@@ -57,6 +164,8 @@ static __noinline int receive_inner(struct __sk_buff *skb, struct outer *outer, 
 		return drop_received(skb, rdid, HNV_TRUNCATED);
 	if (is_vlan(eth->h_proto))
 		return drop_received(skb, rdid, HNV_INNER_VLAN);
+	if (is_neighbour_frame(skb, bytes) && learns(outer->tunnel.vsid))
+		return receive_neighbour(skb, outer, rdid);
 	if (is_group_mac(eth->h_dest))
 		return drop_received(skb, rdid, HNV_MULTICAST);
 	ipv6 = eth->h_proto == bpf_htons(ETH_P_IPV6);

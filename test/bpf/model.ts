@@ -173,6 +173,7 @@ export class Model {
   #solicitation(d: OverlayDomain, port: OverlayPort, f: Uint8Array, p: Packet): Verdict {
     if (f.length < 78) return dropped('TRUNCATED', d.slot);
     if (f[55] !== 0 || p.ttl !== 255) return dropped('NEIGHBOUR', d.slot);
+    if (f[54] === 136) return dropped('NEIGHBOUR', d.slot); // no virtual subnet of this policy learns
     const target = addressAt(f, 62, 16);
     const probe = p.source === '::';
     if (!probe && !this.#owns(d, port, p.source)) return dropped('SPOOFED_CA', d.slot);
@@ -244,7 +245,7 @@ export class Model {
   #refuseIpv6(d: OverlayDomain, port: OverlayPort, f: Uint8Array, p: Packet, group: boolean): Verdict | undefined {
     const routed = macAt(f, 0) === ROUTER_MAC;
     const type = p.protocol === ICMPV6 && f.length >= 58 ? f[54]! : 0;
-    if (type === 135) return this.#solicitation(d, port, f, p);
+    if (type === 135 || type === 136) return this.#solicitation(d, port, f, p);
     if (!port.gateway && p.source !== '::' && !this.#owns(d, port, p.source)) return dropped('SPOOFED_CA', d.slot);
     if (type >= 133 && type <= 137) return dropped('NEIGHBOUR', d.slot);
     if (!routed && EXTENSIONS.includes(p.protocol) && p.ttl === 255) return dropped('NEIGHBOUR', d.slot);

@@ -6,15 +6,26 @@
  * | | machine1 | machine2 |
  * |---|---|---|
  * | each tenant | a: 10.0.0.10, fd00:0:0:1::10 | b: 10.0.0.11, fd00:0:0:1::11 and, second subnet, c: 10.0.1.12, fd00:0:0:3::12 |
+ *
+ * With `learning` the machines know where the VMs' MACs are (L2Only) and no address.
  */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { LookupRecord } from '../../compartments/compartment.ts';
 import { reconcile } from '../../compartments/reconcile.ts';
-import { ABI, ENTRY_MAPS, type Encapsulation, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
+import {
+  ABI,
+  decodeEvent,
+  ENTRY_MAPS,
+  type Encapsulation,
+  type LearnedEvent,
+  PINNED_MAPS,
+  slotOfEntry,
+} from '../../encap/abi.ts';
 import { type OverlayDomain, overlayLink, overlayResources } from '../../encap/overlay.ts';
 import { dropRows } from '../../encap/show.ts';
+import { RingBuf } from '../../kernel/bpf/ringbuf.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { KernelHand } from '../../kernel/hand.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
@@ -59,14 +70,14 @@ type Tenant = (typeof TENANTS)[number];
 
 export const guestMac = (t: Tenant, g: Guest): Mac => `${t.mac}:10:10:10:0${g.subnet}:0${g.name}` as Mac;
 
-function domain(t: Tenant, machine: MachineName, outer: Family): OverlayDomain {
+function domain(t: Tenant, machine: MachineName, outer: Family, learning: boolean): OverlayDomain {
   const record = (g: Guest, family: Family): LookupRecord => ({
     customerAddress: g[family] as Address,
     mac: guestMac(t, g),
     vsid: t.vsids[g.subnet],
     providerAddress: PROVIDER[g.machine][outer],
     rule: 'TranslationMethodEncap',
-    type: 'Static',
+    type: learning ? 'L2Only' : 'Static',
   });
   return {
     name: t.name,
@@ -76,13 +87,14 @@ function domain(t: Tenant, machine: MachineName, outer: Family): OverlayDomain {
       device: t.letter + g.name,
       vsid: t.vsids[g.subnet],
       mac: guestMac(t, g),
-      addresses: [g[4], g[6]] as Address[],
+      addresses: learning ? [] : ([g[4], g[6]] as Address[]),
       gateway: false,
     })),
     customerRoutes: SUBNETS.flatMap((s, i) =>
       [s[4], s[6]].map((p) => ({ vsid: t.vsids[i]!, destinationPrefix: p as Prefix, metric: 0 })),
     ),
-    lookupRecords: GUESTS.flatMap((g) => [record(g, 4), record(g, 6)]),
+    lookupRecords: GUESTS.flatMap((g) => (learning ? [record(g, 4)] : [record(g, 4), record(g, 6)])),
+    virtualSubnets: t.vsids.map((vsid) => ({ vsid, dynamicLearning: learning, ageingTimeSeconds: 300 })),
   };
 }
 
@@ -90,6 +102,15 @@ export interface Machines {
   /** Namespace of a machine, or of a VM by its tenant's letter and its own: `ca`, `wb`. */
   readonly ns: Readonly<Record<string, string>>;
   drops(machine: MachineName, reason: string, tenant: string): number;
+  /** What the machine's data path has learned since the last call. */
+  learned(machine: MachineName): readonly LearnedEvent[];
+  /** Gives a machine further records of a tenant. */
+  add(machine: MachineName, slot: number, records: readonly LookupRecord[]): Promise<void>;
+}
+
+interface Attached {
+  readonly pinned: Pinned;
+  apply(domains: readonly OverlayDomain[]): Promise<void>;
 }
 
 async function attach(
@@ -98,7 +119,7 @@ async function attach(
   ns: string,
   encapsulation: Encapsulation,
   outer: Family,
-): Promise<Pinned> {
+): Promise<Attached> {
   const pin = `/sys/fs/bpf/${world.prefix}-${machine}`;
   world.onClose(() => fs.rmSync(pin, { recursive: true, force: true }));
   const options = { directory: path.join(world.dir, machine), home: world.nsPath(ns) };
@@ -116,27 +137,36 @@ async function attach(
     execute: kernel.execute.bind(kernel),
   };
   const entries = new EntryHand(new Map(ENTRY_MAPS.map((m) => [m as string, pinned.maps.get(m)!])), slotOfEntry);
-  const outcome = await reconcile([filters, entries], 'all', () =>
+  const resources = (domains: readonly OverlayDomain[]) =>
     overlayResources({
       netAdapters: [{ interfaceAlias: 'NIC1', device: 'nic', role: 'Provider' }],
       providerAddresses: [
         { interfaceAlias: 'NIC1', providerAddress: PROVIDER[machine][outer], prefixLength: outer === 4 ? 24 : 64 },
       ],
       providerRoutes: [],
-      domains: TENANTS.map((t) => domain(t, machine, outer)),
+      domains,
       encapsulation,
       tags: Object.fromEntries(Object.entries(pinned.programs).map(([name, p]) => [name, p.tag])),
       link: (device) => {
         const link = namespaces.link('', device);
         return link && overlayLink(link);
       },
-    }),
-  );
-  if (!outcome.settled) throw new Error(`${machine}: ${outcome.failures.map((f) => f.error.message).join('\n')}`);
-  return pinned;
+    });
+  return {
+    pinned,
+    apply: async (domains) => {
+      const outcome = await reconcile([filters, entries], 'all', () => resources(domains));
+      if (!outcome.settled) throw new Error(`${machine}: ${outcome.failures.map((f) => f.error.message).join('\n')}`);
+    },
+  };
 }
 
-export async function machines(world: World, encapsulation: Encapsulation, outer: Family): Promise<Machines> {
+export async function machines(
+  world: World,
+  encapsulation: Encapsulation,
+  outer: Family,
+  learning = false,
+): Promise<Machines> {
   execFileSync(path.join(root, 'bin/bpf.sh'), { stdio: 'pipe' });
   const ns: Record<string, string> = {};
   const make = (name: string) => {
@@ -164,14 +194,39 @@ export async function machines(world: World, encapsulation: Encapsulation, outer
         ip addr add ${g[6]}/64 dev eth0 nodad; ip route add default via ${router[6]} dev eth0`,
       );
     }
-  const pinned: Partial<Record<MachineName, Pinned>> = {};
-  for (const m of MACHINES) pinned[m] = await attach(world, m, ns[m]!, encapsulation, outer);
+  const attached = {
+    machine1: await attach(world, 'machine1', ns.machine1!, encapsulation, outer),
+    machine2: await attach(world, 'machine2', ns.machine2!, encapsulation, outer),
+  };
+  const policy = { machine1: [] as OverlayDomain[], machine2: [] as OverlayDomain[] };
+  for (const m of MACHINES) {
+    policy[m] = TENANTS.map((t) => domain(t, m, outer, learning));
+    await attached[m].apply(policy[m]);
+  }
+  const rings = {
+    machine1: new RingBuf(attached.machine1.pinned.maps.get('events')!),
+    machine2: new RingBuf(attached.machine2.pinned.maps.get('events')!),
+  };
   const names = { routingDomain: (slot: number) => TENANTS.find((t) => t.slot === slot)?.name ?? '', device: String };
   return {
     ns,
     drops: (machine, reason, tenant) =>
-      dropRows([...pinned[machine]!.maps.get('drops')!.batches()].flat(), names)
+      dropRows([...attached[machine].pinned.maps.get('drops')!.batches()].flat(), names)
         .filter((r) => r.Reason === reason && r.RoutingDomain === tenant)
         .reduce((sum, r) => sum + Number(r.Packets), 0),
+    learned: (machine) => {
+      const events: LearnedEvent[] = [];
+      rings[machine].drain((buf, at, length) => {
+        const event = decodeEvent(buf.subarray(at, at + length));
+        if (event?.type === 'LEARNED') events.push(event);
+      });
+      return events;
+    },
+    add: async (machine, slot, records) => {
+      policy[machine] = policy[machine].map((d) =>
+        d.slot === slot ? { ...d, lookupRecords: [...d.lookupRecords, ...records] } : d,
+      );
+      await attached[machine].apply(policy[machine]);
+    },
   };
 }
