@@ -9,7 +9,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define HNV_ABI 2
+#define HNV_ABI 3
 
 /* Drops that belong to no known tenant. */
 #define HNV_RDID_NONE 0

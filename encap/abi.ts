@@ -17,7 +17,7 @@ import {
 import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
 
 /** HNV_ABI: number of the directory in which the maps are pinned; another layout is another number. */
-export const ABI = 2;
+export const ABI = 3;
 
 /** Maps whose entries are resources; `drops` holds counters and `events` is a ring buffer: those are only read. */
 export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers', 'replicas'] as const;

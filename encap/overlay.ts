@@ -91,8 +91,9 @@ export interface OverlayDomain {
   readonly ports: readonly OverlayPort[];
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
-  /** Those that learn; every other one knows its policy alone. */
+  /** Those that do more than to forward by policy. */
   readonly virtualSubnets?: readonly VirtualSubnet[];
+  readonly sourceCheck?: boolean;
 }
 
 export interface OverlayInput {
@@ -130,6 +131,7 @@ export const gatewayDomains = (
       customerRoutes: c.customerRoutes,
       lookupRecords: c.lookupRecords,
       ...(c.virtualSubnets && { virtualSubnets: c.virtualSubnets }),
+      ...(c.sourceCheck !== undefined && { sourceCheck: c.sourceCheck }),
     };
   });
 
@@ -145,6 +147,7 @@ export const hostDomains = (
     customerRoutes: d.customerRoutes,
     lookupRecords: d.lookupRecords,
     ...(d.virtualSubnets && { virtualSubnets: d.virtualSubnets }),
+    ...(d.sourceCheck !== undefined && { sourceCheck: d.sourceCheck }),
   }));
 
 const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';

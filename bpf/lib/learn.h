@@ -113,7 +113,7 @@ static __noinline int replicate(struct __sk_buff *skb, struct hnv_port *port)
 	if (!port_may(skb->ifindex, HNV_BUCKET_REPLICATE, REPLICATE_RATE, REPLICATE_BURST))
 		return drop_sent(skb, port->rdid, HNV_RATE_LIMITED);
 	if (!is_group_mac(mac)) {
-		only = find_mac(port->vsid, mac);
+		only = find_mac(port->rdid, port->vsid, mac);
 		if (!only)
 			return drop_sent(skb, port->rdid, HNV_NO_RECORD);
 		if (only->port)

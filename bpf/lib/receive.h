@@ -106,7 +106,7 @@ static __noinline int receive_neighbour(struct __sk_buff *skb, struct outer *out
 	reason = read_neighbour(skb, bytes, &claim);
 	if (reason)
 		return drop_received(skb, rdid, reason);
-	location = find_mac(claim.vsid, claim.mac);
+	location = find_mac(rdid, claim.vsid, claim.mac);
 	/* A machine speaks for what is there, and for what is not bound to another place. */
 	if (location && !same_address(&location->destination, &claim.provider) &&
 	    !(location->flags & (HNV_LOCATION_LEARN | HNV_LOCATION_DYNAMIC)))
@@ -123,7 +123,7 @@ static __noinline int receive_neighbour(struct __sk_buff *skb, struct outer *out
 		return drop_received(skb, rdid, HNV_ADJUST_FAILED);
 	if (!(inner.word[0] & 1)) {
 		__builtin_memcpy(mac, &inner, 6);
-		location = find_mac(claim.vsid, mac);
+		location = find_mac(rdid, claim.vsid, mac);
 		/* Not by the peer's way, which would take ARP for the IP packet that it came in. */
 		return location && location->port ? bpf_redirect(location->port, 0) :
 						    drop_received(skb, rdid, HNV_NOT_LOCAL);
