@@ -224,7 +224,7 @@ const routedFlag = (d: OverlayDomain, vsid: Vsid, address: Address): number =>
     ? LOCATION_ROUTED
     : 0;
 
-/** A place in the VM network with the address under which it is known; L2Only records have none. */
+/** A place in the VM network with the address under which it is known; L2Only and GatewayWildcard records have none. */
 interface Place {
   readonly address?: Address;
   readonly location: Location;
@@ -254,7 +254,7 @@ const typeFlag = (r: LookupRecord): number =>
 
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
 function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: LookupRecord): Place | undefined {
-  const known = r.type === 'L2Only' ? {} : { address: r.customerAddress };
+  const known = r.type === 'L2Only' || r.type === 'GatewayWildcard' ? {} : { address: r.customerAddress };
   const flags = routedFlag(d, r.vsid, r.customerAddress);
   const base = { rdid: d.slot, vsid: r.vsid, port: 0, mac: r.mac };
   if (r.mac === ROUTER_MAC) {
@@ -262,10 +262,10 @@ function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: Look
     return { ...known, location: { ...base, ...none, uplink: 0, mtu: 0, flags: flags | LOCATION_ROUTER } };
   }
   // A local port is the truth about its adapter, whatever the record says; further records give it further addresses.
+  // Without its device the VM is on its way here, or has left for where the record says.
   const port = d.ports.find((p) => p.vsid === r.vsid && p.mac === r.mac);
-  if (port) {
-    const link = input.link(port.device);
-    if (!link) return undefined;
+  const link = port && input.link(port.device);
+  if (port && link) {
     const location = portLocation(d, port, link, known.address);
     return { ...known, location: { ...location, flags: location.flags | typeFlag(r) } };
   }
@@ -276,6 +276,28 @@ function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: Look
     ...known,
     location: { ...base, ...path, destination: r.providerAddress, flags: flags | path.flags | typeFlag(r) },
   };
+}
+
+/**
+ * A GatewayWildcard record says where every address of the gateway's virtual subnet is that no other record names; those that
+ * anybody asks for are the next hops of customer routes (R-ENC-9).
+ */
+function wildcardPlaces(input: OverlayInput, to: PathsTo, d: OverlayDomain): readonly Place[] {
+  return d.lookupRecords
+    .filter((r) => r.type === 'GatewayWildcard')
+    .flatMap((r) => {
+      const hops = d.customerRoutes.flatMap((c) =>
+        c.vsid === r.vsid && c.nextHop !== undefined && familyOf(c.nextHop) === familyOf(r.customerAddress)
+          ? [c.nextHop]
+          : [],
+      );
+      return [...new Set(hops)].flatMap((address) => {
+        const place = recordPlace(input, to, d, { ...r, customerAddress: address });
+        return place
+          ? [{ address, location: { ...place.location, flags: place.location.flags | routedFlag(d, r.vsid, address) } }]
+          : [];
+      });
+    });
 }
 
 function routeEntries(d: OverlayDomain, records: ReadonlyMap<Address, Location>): readonly Resource<'entry'>[] {
@@ -380,7 +402,7 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
   ];
   const records = new Map<Address, Location>();
   const macs = new Map<string, Location>();
-  for (const { address, location } of places) {
+  for (const { address, location } of [...places, ...wildcardPlaces(input, to, d)]) {
     if (address !== undefined && !records.has(address)) records.set(address, location);
     const key = `${location.vsid} ${location.mac}`;
     if (!macs.has(key) && location.mac !== ROUTER_MAC) macs.set(key, location);

@@ -28,8 +28,8 @@ const peersOf = (d: OverlayDomain): ReadonlySet<Address> =>
   new Set(d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress));
 const same = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean => a.size === b.size && [...a].every((x) => b.has(x));
 
-/** Maps that hold what virtual subnets and provider addresses have, and not single records. */
-const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers'];
+/** Maps that hold what virtual subnets and provider addresses have, and not single records with an address. */
+const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers', 'replicas'];
 
 const mapOf = ({ resource: r }: Op): string => (r.kind === 'entry' ? r.spec.map : '');
 
@@ -51,7 +51,9 @@ export function recordOps(machine: Machine, changes: readonly DomainChange[], st
   const ops: Op[] = [];
   for (const change of changes) {
     const { before, after, touched } = change;
-    if (same(vsidsOf(before), vsidsOf(after)) && same(peersOf(before), peersOf(after))) {
+    // An L2Only record is a place to ask; the list of places has no gap.
+    const asks = touched.lookupRecords.some((r) => r.type === 'L2Only');
+    if (!asks && same(vsidsOf(before), vsidsOf(after)) && same(peersOf(before), peersOf(after))) {
       const [former, now] = around([before, after], touched) as [OverlayDomain, OverlayDomain];
       const differing = difference(machine, [former], [now]);
       for (const op of differing) if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);

@@ -318,7 +318,8 @@ export function changeRecords(
     const before = store.networks.get(id)!;
     const after = networkOf(baseOf(before), kept);
     const touched = touchedBetween(before.kept, kept, keys.get(id)!);
-    errors.push(...networkProblems(store, after, touched));
+    // Against what the changes before it made: two VM networks may ask for one virtual subnet at once.
+    errors.push(...networkProblems(next, after, touched));
     next = entered(next, before, after);
     touchedNetworks.set(id, touched);
   }

@@ -25,9 +25,12 @@ interface Scope {
   readonly prefixes: ReadonlySet<Prefix>;
 }
 
-/** A subnet that was touched concerns every record in it. */
+/** A subnet that was touched concerns every record in it, a gateway's wildcard every route in it. */
 function scopeOf({ lookupRecords, customerRoutes }: Touched, domains: readonly Domain[]): Scope | undefined {
   if (customerRoutes.some((r) => r.nextHop === undefined)) return undefined;
+  const wildcard = (r: LookupRecord): boolean => r.type === 'GatewayWildcard';
+  if (lookupRecords.some(wildcard)) return undefined;
+  if (customerRoutes.length > 0 && domains.some((d) => d.lookupRecords.some(wildcard))) return undefined;
   const addresses = new Set(lookupRecords.map((r) => r.customerAddress));
   const prefixes = new Set(customerRoutes.map((r) => r.destinationPrefix));
   const routes = domains.flatMap((d) => d.customerRoutes);
@@ -44,7 +47,9 @@ function within<D extends Domain>(domain: D, { macs, addresses, prefixes }: Scop
     customerRoutes: domain.customerRoutes.filter(
       (r) => prefixes.has(r.destinationPrefix) || (r.nextHop === undefined && covers(r)),
     ),
-    lookupRecords: domain.lookupRecords.filter((r) => addresses.has(r.customerAddress) || macs.has(r.mac)),
+    lookupRecords: domain.lookupRecords.filter(
+      (r) => addresses.has(r.customerAddress) || macs.has(r.mac) || r.type === 'GatewayWildcard',
+    ),
     ...(domain.ports && {
       ports: domain.ports.filter((p) => macs.has(p.mac) || p.addresses.some((a) => addresses.has(a))),
     }),

@@ -11,8 +11,13 @@ import type { Address, Mac } from '../../lib/address.ts';
 import type { Prefix } from '../../lib/prefix.ts';
 import { CONTOSO, INPUT, PEER, WOODGROVE } from '../bpf/policy.ts';
 
-const { domains, ...machine } = INPUT;
-assert.deepEqual(domains, [CONTOSO, WOODGROVE]);
+const { domains: fixed, ...machine } = INPUT;
+assert.deepEqual(fixed, [CONTOSO, WOODGROVE]);
+// Subnets that learn keep lists of places to ask.
+const domains: readonly OverlayDomain[] = fixed.map((d) => ({
+  ...d,
+  virtualSubnets: [{ vsid: d === CONTOSO ? 5001 : 6001, dynamicLearning: true, ageingTimeSeconds: 300 }],
+}));
 const idOf = (d: OverlayDomain) => `{${d.slot}}` as RoutingDomainId;
 const store = recordStore({
   netAdapters: INPUT.netAdapters,
@@ -113,13 +118,13 @@ describe('encap/record-ops', () => {
         mac: fc.constantFrom('10:10:10:10:00:0a', '02:00:00:00:00:c8', '02:00:00:00:00:c9'),
         vsid: fc.constantFrom(5001, 5002, 5003, 5009, 6001),
         pa: fc.constantFrom(PEER, '192.168.4.44', '192.168.4.33', '172.16.0.5'),
-        type: fc.constantFrom('Static' as const, 'Dynamic' as const, 'L2Only' as const),
+        type: fc.constantFrom('Static' as const, 'Dynamic' as const, 'L2Only' as const, 'GatewayWildcard' as const),
         owner: fc.constantFrom(CONTOSO, WOODGROVE),
       })
       .map(({ address, mac, vsid, pa, type, owner }): RecordChange[] => {
         const record: LookupRecord = {
           ...NEW,
-          customerAddress: address as Address,
+          customerAddress: (type === 'GatewayWildcard' ? '0.0.0.0' : address) as Address,
           mac: mac as Mac,
           vsid,
           providerAddress: pa as Address,
@@ -143,7 +148,7 @@ describe('encap/record-ops', () => {
       })
       .map(({ prefix, hop, metric, owner }): RecordChange[] => {
         const record: CustomerRoute = {
-          vsid: owner === CONTOSO ? 5001 : 6001,
+          vsid: (owner === CONTOSO ? 5001 : 6001) + (hop === '10.0.254.77' ? 8 : 0),
           destinationPrefix: prefix as Prefix,
           metric,
           ...(hop && { nextHop: hop as Address }),

@@ -141,6 +141,12 @@ describe('encap/records', () => {
     ]);
   });
 
+  it('a new virtual subnet goes to one VM network, also when two ask at once', () => {
+    const ask = (routingDomainId: RoutingDomainId) => add(vm(7001, 20), { routingDomainId });
+    assert.deepEqual(codes(BASE, ask(A), ask(B)), ['RECORD_POLICY']);
+    assert.deepEqual(codes(BASE, ask(A)), []);
+  });
+
   it('the gateway wildcard is the gateway itself on its virtual subnet, nobody else', () => {
     const wildcard = vm(5002, 0, {
       customerAddress: '0.0.0.0' as Address,
