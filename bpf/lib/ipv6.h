@@ -55,7 +55,7 @@ static __noinline int send_ipv6(struct __sk_buff *skb, struct hnv_port *port)
 	__u32 reason = HNV_NO_RECORD, l4 = 0, rdid, longest;
 	struct hnv_address source, destination;
 	struct hnv_location *location;
-	struct inner inner;
+	struct inner inner = {};
 	__u8 tcp_words = 5, type = 0;
 	struct ethhdr *eth;
 	struct ipv6hdr *ip;
