@@ -5,6 +5,7 @@
 import type { Vsid } from '../compartments/compartment.ts';
 import { plan } from '../compartments/plan.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { Op } from '../compartments/resource.ts';
 import type { Address } from '../lib/address.ts';
 import { decodeAddress, type EntryMap } from './abi.ts';
@@ -31,6 +32,25 @@ const same = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean => a.size === b.
 /** Maps that hold what virtual subnets and provider addresses have, and not single records with an address. */
 const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers', 'replicas'];
 
+/** The machines of a virtual subnet in the order of its replicas, and which of them hold addresses that are not known for good. */
+function machinesOf(machine: Machine, d: OverlayDomain, vsid: Vsid): string {
+  const asked = new Map<Address, boolean>();
+  const here = new Set(d.ports.filter((p) => p.vsid === vsid && machine.link(p.device)).map((p) => p.mac));
+  for (const r of d.lookupRecords)
+    if (r.vsid === vsid && r.mac !== ROUTER_MAC && !isPlain(r) && !here.has(r.mac))
+      asked.set(r.providerAddress, asked.get(r.providerAddress) || r.type === 'L2Only' || r.type === 'Dynamic');
+  return [...asked].join(' ');
+}
+
+/** Replicas are a list without gap, so one record may move others'. */
+function sameReplicas(machine: Machine, { before, after, touched }: DomainChange): boolean {
+  const replicating = new Set(
+    (after.virtualSubnets ?? []).flatMap((s) => (s.dynamicLearning || s.replication ? [s.vsid] : [])),
+  );
+  const vsids = new Set(touched.lookupRecords.map((r) => r.vsid).filter((vsid) => replicating.has(vsid)));
+  return [...vsids].every((vsid) => machinesOf(machine, before, vsid) === machinesOf(machine, after, vsid));
+}
+
 const mapOf = ({ resource: r }: Op): string => (r.kind === 'entry' ? r.spec.map : '');
 
 type Domains = readonly OverlayDomain[];
@@ -51,9 +71,10 @@ export function recordOps(machine: Machine, changes: readonly DomainChange[], st
   const ops: Op[] = [];
   for (const change of changes) {
     const { before, after, touched } = change;
-    // An L2Only record is a place to ask; the list of places has no gap.
-    const asks = touched.lookupRecords.some((r) => r.type === 'L2Only');
-    if (!asks && same(vsidsOf(before), vsidsOf(after)) && same(peersOf(before), peersOf(after))) {
+    // Who may send without encapsulation is a tunnel of its own.
+    const plain = touched.lookupRecords.some(isPlain);
+    const alike = !plain && sameReplicas(machine, change);
+    if (alike && same(vsidsOf(before), vsidsOf(after)) && same(peersOf(before), peersOf(after))) {
       const [former, now] = around([before, after], touched) as [OverlayDomain, OverlayDomain];
       const differing = difference(machine, [former], [now]);
       for (const op of differing) if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);

@@ -18,11 +18,12 @@ import type {
 } from '../compartments/compartment.ts';
 import type { HostPort } from '../compartments/host.ts';
 import { policyProblems, ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import { type RecordError, type RecordErrorCode, recordError } from '../compartments/record-reasons.ts';
 import type { Address } from '../lib/address.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { Trie } from '../lib/trie.ts';
-import { providerProblems } from './provider-records.ts';
+import { providerProblems, reachesOf } from './provider-records.ts';
 import { around, type Touched } from './touched.ts';
 
 export interface RecordTypes {
@@ -63,6 +64,8 @@ export interface Network extends NetworkBase {
 export interface RecordStore {
   readonly networks: Trie<Network>; // by routing domain id
   readonly vsids: Trie<RoutingDomainId>;
+  /** Whose the addresses are that are reached without encapsulation. */
+  readonly plain: Trie<RoutingDomainId>;
   /** How many lookup records name a provider address. */
   readonly peers: Trie<number>;
   readonly providerAddresses: readonly Kept<ProviderAddress>[];
@@ -138,6 +141,7 @@ export function recordStore(base: RecordBase): RecordStore {
   let store: RecordStore = {
     networks: Trie.empty(),
     vsids: Trie.empty(),
+    plain: Trie.empty(),
     peers: Trie.empty(),
     providerAddresses: file(base.providerAddresses),
     providerRoutes: file(base.providerRoutes),
@@ -164,20 +168,26 @@ const vsidsOf = (n: Network | undefined): ReadonlySet<Vsid> =>
     ].map((x) => x.vsid),
   );
 
+const plainOf = (n: Network | undefined): ReadonlySet<Address> =>
+  new Set((n?.lookupRecords ?? []).filter(isPlain).map((r) => r.customerAddress));
+
 const peersOf = (n: Network | undefined): readonly Address[] =>
   (n?.lookupRecords ?? []).filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress);
 
 /** The store with a network in place of its former self, indexes included. */
 function entered(store: RecordStore, before: Network | undefined, after: Network): RecordStore {
-  let { vsids, peers } = store;
+  let { vsids, peers, plain } = store;
   const [had, has] = [vsidsOf(before), vsidsOf(after)];
   for (const vsid of had) if (!has.has(vsid)) vsids = vsids.with(String(vsid), undefined);
   for (const vsid of has) if (!had.has(vsid)) vsids = vsids.with(String(vsid), after.routingDomainId);
+  const [bare, now] = [plainOf(before), plainOf(after)];
+  for (const address of bare) if (!now.has(address)) plain = plain.with(address, undefined);
+  for (const address of now) if (!bare.has(address)) plain = plain.with(address, after.routingDomainId);
   const counts = new Map<Address, number>();
   for (const peer of peersOf(before)) counts.set(peer, (counts.get(peer) ?? 0) - 1);
   for (const peer of peersOf(after)) counts.set(peer, (counts.get(peer) ?? 0) + 1);
   for (const [peer, n] of counts) if (n !== 0) peers = peers.with(peer, (peers.get(peer) ?? 0) + n || undefined);
-  return { ...store, vsids, peers, networks: store.networks.with(after.routingDomainId, after) };
+  return { ...store, vsids, plain, peers, networks: store.networks.with(after.routingDomainId, after) };
 }
 
 const TITLES: { readonly [K in RecordKind]: string } = {
@@ -238,6 +248,19 @@ function networkProblems(store: RecordStore, n: Network, touched: Touched): read
       ),
     ];
   });
+  const shared = touched.lookupRecords.flatMap((r) => {
+    const owner = isPlain(r) && n.lookupRecords.includes(r) ? store.plain.get(r.customerAddress) : undefined;
+    if (owner === undefined || owner === n.routingDomainId) return [];
+    const name = store.networks.get(owner)?.routingDomain ?? owner;
+    return [
+      recordError(
+        'RECORD_POLICY',
+        title('lookup-record', recordKey('lookup-record', r)),
+        `Routing domain ${name} already reaches ${r.customerAddress} without encapsulation.`,
+        'Give the machine to one routing domain; encapsulate for the others.',
+      ),
+    ];
+  });
   const [near] = around([n], touched) as [Network];
   const rules = policyProblems([near]).map(({ path, problem, cure }) => {
     const [, list, index] = path as readonly [number, string, number];
@@ -250,7 +273,7 @@ function networkProblems(store: RecordStore, n: Network, touched: Touched): read
       cure,
     );
   });
-  return [...stolen, ...rules];
+  return [...stolen, ...shared, ...rules];
 }
 
 /** The records under the keys, as they were and as they are. */
@@ -314,12 +337,18 @@ export function changeRecords(
     providerAddresses: [...machine['provider-address'].values()],
     providerRoutes: [...machine['provider-route'].values()],
   };
+  const reaches = reachesOf(next);
   for (const [id, kept] of networks) {
     const before = store.networks.get(id)!;
     const after = networkOf(baseOf(before), kept);
     const touched = touchedBetween(before.kept, kept, keys.get(id)!);
     // Against what the changes before it made: two VM networks may ask for one virtual subnet at once.
     errors.push(...networkProblems(next, after, touched));
+    if (!machineChanged)
+      for (const r of touched.lookupRecords)
+        if (r.mac !== ROUTER_MAC && kept['lookup-record'].get(recordKey('lookup-record', r))?.record === r)
+          if (!reaches(r.providerAddress))
+            errors.push(recordError('PROVIDER_UNREACHABLE', title('lookup-record', recordKey('lookup-record', r))));
     next = entered(next, before, after);
     touchedNetworks.set(id, touched);
   }

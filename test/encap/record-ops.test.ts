@@ -13,10 +13,14 @@ import { CONTOSO, INPUT, PEER, WOODGROVE } from '../bpf/policy.ts';
 
 const { domains: fixed, ...machine } = INPUT;
 assert.deepEqual(fixed, [CONTOSO, WOODGROVE]);
-// Subnets that learn keep lists of places to ask.
+// Subnets that learn or replicate keep lists of places.
 const domains: readonly OverlayDomain[] = fixed.map((d) => ({
   ...d,
-  virtualSubnets: [{ vsid: d === CONTOSO ? 5001 : 6001, dynamicLearning: true, ageingTimeSeconds: 300 }],
+  virtualSubnets: [
+    d === CONTOSO
+      ? { vsid: 5003, dynamicLearning: true, ageingTimeSeconds: 300 }
+      : { vsid: 6001, dynamicLearning: false, ageingTimeSeconds: 300, replication: true },
+  ],
 }));
 const idOf = (d: OverlayDomain) => `{${d.slot}}` as RoutingDomainId;
 const store = recordStore({
@@ -119,15 +123,17 @@ describe('encap/record-ops', () => {
         vsid: fc.constantFrom(5001, 5002, 5003, 5009, 6001),
         pa: fc.constantFrom(PEER, '192.168.4.44', '192.168.4.33', '172.16.0.5'),
         type: fc.constantFrom('Static' as const, 'Dynamic' as const, 'L2Only' as const, 'GatewayWildcard' as const),
+        rule: fc.constantFrom('TranslationMethodEncap' as const, 'TranslationMethodNone' as const),
         owner: fc.constantFrom(CONTOSO, WOODGROVE),
       })
-      .map(({ address, mac, vsid, pa, type, owner }): RecordChange[] => {
+      .map(({ address, mac, vsid, pa, type, rule, owner }): RecordChange[] => {
         const record: LookupRecord = {
           ...NEW,
           customerAddress: (type === 'GatewayWildcard' ? '0.0.0.0' : address) as Address,
           mac: mac as Mac,
           vsid,
           providerAddress: pa as Address,
+          rule,
           type,
         };
         const routingDomainId = idOf(owner);
@@ -135,7 +141,7 @@ describe('encap/record-ops', () => {
         const key = recordKey('lookup-record', record);
         return [
           { ...base, verb: 'new', record },
-          { ...base, verb: 'set', key, patch: { providerAddress: record.providerAddress, mac: record.mac } },
+          { ...base, verb: 'set', key, patch: { providerAddress: record.providerAddress, mac: record.mac, rule } },
           { ...base, verb: 'remove', key },
         ];
       });

@@ -226,6 +226,40 @@ describe('encap/records', () => {
     assert.deepEqual(codes(result.value.store, used), ['PROVIDER_NEXT_HOP']);
   });
 
+  it('a machine that is reached without encapsulation is of one VM network', () => {
+    const plain = (vsid: number): RecordChange => add(vm(vsid, 30, { rule: 'TranslationMethodNone' }));
+    const there = changed(BASE, plain(5001));
+    assert.deepEqual(codes(there, plain(6001)), ['RECORD_POLICY']);
+    assert.deepEqual(codes(BASE, plain(5001), plain(6001)), ['RECORD_POLICY']);
+    assert.deepEqual(codes(there, remove('5001 10.0.0.30'), plain(6001)), []);
+    assert.deepEqual(codes(there, add(vm(6001, 30))), []);
+    assert.deepEqual(codes(BASE, add(vm(5001, 31, { rule: 'TranslationMethodNone', type: 'Dynamic' }))), [
+      'RECORD_POLICY',
+    ]);
+  });
+
+  it('a record leads to a machine that can be reached, and keeps the way there', () => {
+    const far = add(vm(5001, 30, { providerAddress: '172.20.0.5' as Address }));
+    const via = '192.168.4.1' as Address;
+    const destinationPrefix = '172.20.0.0/16' as Prefix;
+    const route: RecordChange = {
+      verb: 'new',
+      kind: 'provider-route',
+      origin: 'Runtime',
+      record: { interfaceAlias: 'NIC1', destinationPrefix, nextHop: via, metric: 256 },
+    };
+    assert.deepEqual(codes(BASE, far), ['PROVIDER_UNREACHABLE']);
+    const there = changed(BASE, route, far);
+    const back: RecordChange = {
+      verb: 'remove',
+      kind: 'provider-route',
+      origin: 'Runtime',
+      key: '172.20.0.0/16 256',
+    };
+    assert.deepEqual(codes(there, back), ['PROVIDER_UNREACHABLE']);
+    assert.deepEqual(codes(there, remove('5001 10.0.0.30'), back), []);
+  });
+
   it('any changes: the rules hold after what was taken, and the indexes are those of a store made anew', () => {
     const record = fc
       .tuple(fc.constantFrom(5001, 5003, 6001), fc.integer({ min: 1, max: 6 }), fc.constantFrom(PEER, PA))
