@@ -46,6 +46,10 @@ export interface Kept<T> {
   readonly origin: RecordOrigin;
 }
 
+/** Learned here, or elsewhere and brought by the policy store. */
+export const wasLearned = ({ record, origin }: Kept<LookupRecord>): boolean =>
+  origin === 'Learned' || (origin === 'Runtime' && record.type === 'Dynamic');
+
 /** A VM network of this machine; what it has beside records is the file's. */
 export interface NetworkBase extends Learning {
   readonly routingDomain: string;
@@ -215,7 +219,8 @@ function alter<K extends RecordKind>(
   if (!there) return 'NO_SUCH_RECORD';
   if (there.origin === 'File') return 'FILE_RECORD';
   // Learning changes only what was learned.
-  if (origin === 'Learned' && there.origin !== 'Learned') return 'LEARN_OWNED';
+  if (origin === 'Learned' && !(kind === 'lookup-record' && wasLearned(there as Kept<LookupRecord>)))
+    return 'LEARN_OWNED';
   if (change.verb === 'remove') list.delete(key);
   else {
     const record = { ...there.record, ...change.patch } as T;

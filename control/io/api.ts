@@ -48,7 +48,7 @@ export function serveRecords(app: FastifyInstance, plane: RecordPlane, opRows: (
       return reply.code(404).send({ code: 'NO_KIND', message: `records are of kind ${RECORD_KINDS.join(', ')}` });
     const store = plane.records();
     if (!store) return reply.code(409).send(NOT_CONFIGURED);
-    return rowsOf(store, kind, { ...request.query });
+    return rowsOf(store, kind, { ...request.query }, plane.ageOf?.bind(plane));
   });
 
   app.get<{ Querystring: { type?: string } }>('/v1/events', async (request, reply) => {

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { EMPTY_SLOTS } from '../../compartments/slots.ts';
 import { loadGateway } from '../../config/load.ts';
 import { EventHub } from '../../control/hub.ts';
+import type { RecordPlane } from '../../control/plane.ts';
 import { desiredResources } from '../../gateway/desired.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { serveApi } from '../../gateway/io/api.ts';
@@ -56,7 +57,12 @@ describe('hnvgw', function () {
       tunnel: () => undefined,
     };
     const log = pino({ level: 'silent' });
-    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, events, log);
+    const plane: RecordPlane = {
+      records: () => gateway.records,
+      changeRecords: (ask) => gateway.changeRecords(ask),
+      events,
+    };
+    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, plane, log);
     close = () => app.close();
   });
   afterEach(async () => {
