@@ -42,6 +42,12 @@ struct hnv_port {
 #define HNV_LOCATION_IPV6 16  /* the provider addresses are IPv6 */
 #define HNV_LOCATION_LEARN 32 /* an L2Only record: addresses there are learned */
 #define HNV_LOCATION_DYNAMIC 64 /* a Dynamic record: it was learned, and may be learned anew elsewhere */
+#define HNV_LOCATION_PLAIN 128 /* TranslationMethodNone: packets leave as they are, `destination` is a router or their end */
+#define HNV_LOCATION_DSCP 256 /* the outer DSCP is that of bits 16 to 21, and not the tenant's */
+#define HNV_LOCATION_DSCP_SHIFT 16
+
+/* Those that are not NVGRE over IPv4 with the tenant's DSCP. */
+#define HNV_LOCATION_SPECIAL (HNV_LOCATION_VXLAN | HNV_LOCATION_IPV6 | HNV_LOCATION_PLAIN | HNV_LOCATION_DSCP)
 
 struct hnv_location {
 	__u32 rdid;
@@ -88,6 +94,12 @@ struct hnv_route {
 /* tunnels: who may send frames of a virtual subnet to which of our provider addresses; struct hnv_tunnel_key -> struct hnv_tunnel */
 #define HNV_TUNNEL_NVGRE 1 /* the encapsulations that we take off */
 #define HNV_TUNNEL_VXLAN 2
+#define HNV_TUNNEL_UNIFORM 4 /* the outer DSCP goes into the tenant's packet (RFC 2983) */
+#define HNV_TUNNEL_CHECK 8   /* no sender may have an address that a record places elsewhere */
+#define HNV_TUNNEL_PLAIN 16  /* of a key with VSID 0: packets that `source` sends without encapsulation are the tenant's */
+
+/* What the plain case asks of a tunnel: that one encapsulation, and nothing more. */
+#define HNV_TUNNEL_SPECIAL (HNV_TUNNEL_UNIFORM | HNV_TUNNEL_CHECK)
 
 struct hnv_tunnel_key {
 	__u32 vsid;
@@ -101,14 +113,21 @@ struct hnv_tunnel {
 };
 
 /* vsids: vsid -> struct hnv_vsid */
-#define HNV_VSID_LEARN 1 /* unknown neighbours are asked for, and what they say is learned (R-ENC-8) */
+#define HNV_VSID_LEARN 1     /* unknown neighbours are asked for, and what they say is learned (R-ENC-8) */
+#define HNV_VSID_REPLICATE 2 /* broadcast and multicast reach every port (R-ENC-12) */
 
 struct hnv_vsid {
 	__u32 rdid;
 	__u32 flags;
 };
 
-/* replicas: struct hnv_replica_key -> struct hnv_location: the places of a learning virtual subnet, from index 0 without gap */
+/*
+ * replicas: struct hnv_replica_key -> struct hnv_location: the ports of a virtual subnet that learns or replicates, and one
+ * location of each of its machines, from index 0 without gap. HNV_LOCATION_LEARN = the machine is asked for neighbours.
+ *
+ * The kernel limits the depth of redirects and not the number of copies that a program makes, but each copy for a machine waits
+ * in the backlog of its CPU, which holds 1000 by default (net.core.netdev_max_backlog).
+ */
 #define HNV_REPLICAS 64
 
 struct hnv_replica_key {
@@ -168,7 +187,8 @@ struct hnv_event {
 /* buckets: struct hnv_bucket_key -> struct hnv_bucket, the data plane's own: what a port may cause per second */
 #define HNV_BUCKET_ERROR 1     /* ICMP errors towards the port */
 #define HNV_BUCKET_REPLICATE 2 /* frames sent to many places */
-#define HNV_BUCKET_LEARN 3     /* LEARNED events */
+#define HNV_BUCKET_LEARN 3     /* LEARNED events of what the port says */
+#define HNV_BUCKET_HEAR 4      /* LEARNED events of what a virtual subnet's other machines say; `port` is its VSID */
 
 struct hnv_bucket_key {
 	__u32 port;

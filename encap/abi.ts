@@ -41,11 +41,21 @@ export const LOCATION_VXLAN = 8;
 export const LOCATION_IPV6 = 16;
 export const LOCATION_LEARN = 32;
 export const LOCATION_DYNAMIC = 64;
+export const LOCATION_PLAIN = 128;
+export const LOCATION_DSCP = 256;
+/** Where LOCATION_DSCP's six bits stand. */
+export const LOCATION_DSCP_SHIFT = 16;
 export const VSID_LEARN = 1;
+export const VSID_REPLICATE = 2;
 /** HNV_REPLICAS: places of one virtual subnet. */
 export const MAX_REPLICAS = 64;
 export const TUNNEL_NVGRE = 1;
 export const TUNNEL_VXLAN = 2;
+export const TUNNEL_UNIFORM = 4;
+export const TUNNEL_CHECK = 8;
+export const TUNNEL_PLAIN = 16;
+/** Reserved (RFC 7637 §3.2); in a tunnel key: without encapsulation. */
+export const NO_VSID = 0;
 export const ROUTE_VIA = 1;
 export const PROVIDER_LOCAL = 1;
 export const PROVIDER_PEER = 2;
@@ -288,7 +298,7 @@ export const decodeTunnel = (b: Uint8Array): Tunnel => ({
   flags: u32(b, OFFSET.tunnel.flags),
 });
 
-/** A virtual subnet: whose it is, and whether it learns. */
+/** A virtual subnet: whose it is, and what it does beside its records. */
 export interface Subnet {
   readonly rdid: Slot;
   readonly flags: number;

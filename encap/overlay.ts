@@ -34,16 +34,20 @@ import {
   encodeTunnel,
   encodeTunnelKey,
   encodeU32,
+  LOCATION_DSCP,
+  LOCATION_DSCP_SHIFT,
   LOCATION_DYNAMIC,
   LOCATION_IPV6,
   LOCATION_LEARN,
   LOCATION_PEER,
+  LOCATION_PLAIN,
   LOCATION_ROUTED,
   LOCATION_ROUTER,
   LOCATION_VXLAN,
   type Location,
   MAX_REPLICAS,
   NO_ADDRESS,
+  NO_VSID,
   overhead,
   PORT_GATEWAY,
   PROGRAMS,
@@ -52,10 +56,16 @@ import {
   PROVIDER_VXLAN,
   ROUTE_VIA,
   slotOfEntry,
+  TUNNEL_CHECK,
   TUNNEL_NVGRE,
+  TUNNEL_PLAIN,
+  TUNNEL_UNIFORM,
   TUNNEL_VXLAN,
   VSID_LEARN,
+  VSID_REPLICATE,
 } from './abi.ts';
+
+const NO_MAC = '00:00:00:00:00:00' as Mac;
 
 /** The field of the maps has sixteen bits. */
 const MAX_MTU = 0xffff;
@@ -252,6 +262,15 @@ function portPlaces(d: OverlayDomain, port: OverlayPort, link: Link): readonly P
 const typeFlag = (r: LookupRecord): number =>
   r.type === 'L2Only' ? LOCATION_LEARN : r.type === 'Dynamic' ? LOCATION_DYNAMIC : 0;
 
+const subnetOf = (d: OverlayDomain, vsid: Vsid): VirtualSubnet | undefined =>
+  d.virtualSubnets?.find((s) => s.vsid === vsid);
+
+/** The outer DSCP of what goes to a virtual subnet, when it is not the tenant's. */
+function dscpFlag(d: OverlayDomain, vsid: Vsid): number {
+  const dscp = subnetOf(d, vsid)?.dscp;
+  return typeof dscp === 'number' ? LOCATION_DSCP | (dscp << LOCATION_DSCP_SHIFT) : 0;
+}
+
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
 function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: LookupRecord): Place | undefined {
   const known = r.type === 'L2Only' || r.type === 'GatewayWildcard' ? {} : { address: r.customerAddress };
@@ -270,12 +289,16 @@ function recordPlace(input: OverlayInput, to: PathsTo, d: OverlayDomain, r: Look
     return { ...known, location: { ...location, flags: location.flags | typeFlag(r) } };
   }
   const own = input.providerAddresses.some((p) => p.providerAddress === r.providerAddress);
-  const path = own || r.rule !== 'TranslationMethodEncap' ? undefined : to(r.providerAddress);
+  const path = own ? undefined : to(r.providerAddress);
   if (!path) return undefined;
-  return {
-    ...known,
-    location: { ...base, ...path, destination: r.providerAddress, flags: flags | path.flags | typeFlag(r) },
-  };
+  const destination = r.providerAddress;
+  if (r.rule === 'TranslationMethodNone') {
+    const mtu = path.mtu + overhead(sends(input), familyOf(destination));
+    const family = path.flags & LOCATION_IPV6;
+    return { ...known, location: { ...base, ...path, mtu, destination, flags: flags | family | LOCATION_PLAIN } };
+  }
+  const encapsulated = path.flags | typeFlag(r) | dscpFlag(d, r.vsid);
+  return { ...known, location: { ...base, ...path, destination, flags: flags | encapsulated } };
 }
 
 /**
@@ -334,8 +357,11 @@ function portEntry(d: OverlayDomain, port: OverlayPort, link: Link): Resource<'e
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
 function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
   const ours = input.providerAddresses.map((p) => p.providerAddress);
-  const flags = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
-  const peers = new Set(d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress));
+  const taken = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
+  const uniform = (vsid: Vsid) => (subnetOf(d, vsid)?.dscp === 'Uniform' ? TUNNEL_UNIFORM : 0);
+  const checked = d.sourceCheck ? TUNNEL_CHECK : 0;
+  const encapsulated = d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC && r.rule === 'TranslationMethodEncap');
+  const peers = new Set(encapsulated.map((r) => r.providerAddress));
   return vsids.flatMap((vsid) =>
     [...peers]
       .filter((peer) => !ours.includes(peer))
@@ -346,13 +372,26 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
             entry(
               'tunnels',
               encodeTunnelKey(vsid, peer, own),
-              encodeTunnel({ rdid: d.slot, flags }),
+              encodeTunnel({ rdid: d.slot, flags: taken | uniform(vsid) | checked }),
               `tunnel ${d.name} ${vsid} from ${peer}`,
             ),
           ),
       ),
   );
 }
+
+/** Which addresses of the provider network are the tenant's without encapsulation. */
+const plainEntries = (d: OverlayDomain): readonly Resource<'entry'>[] =>
+  d.lookupRecords
+    .filter((r) => r.rule === 'TranslationMethodNone' && r.mac !== ROUTER_MAC)
+    .map((r) =>
+      entry(
+        'tunnels',
+        encodeTunnelKey(NO_VSID, r.customerAddress, NO_ADDRESS),
+        encodeTunnel({ rdid: d.slot, flags: TUNNEL_PLAIN }),
+        `unencapsulated ${d.name} ${r.customerAddress}`,
+      ),
+    );
 
 /** A location stands under its address and under its MAC; it is encoded once. */
 function locationEntries(): (map: EntryMap, key: Uint8Array, l: Location, label: string) => Resource<'entry'> {
@@ -368,22 +407,28 @@ function locationEntries(): (map: EntryMap, key: Uint8Array, l: Location, label:
   };
 }
 
-const learns = (d: OverlayDomain, vsid: Vsid): boolean =>
-  d.virtualSubnets?.some((s) => s.vsid === vsid && s.dynamicLearning) ?? false;
+const subnetFlags = (d: OverlayDomain, vsid: Vsid): number => {
+  const subnet = subnetOf(d, vsid);
+  return (subnet?.dynamicLearning ? VSID_LEARN : 0) | (subnet?.replication ? VSID_REPLICATE : 0);
+};
 
 /**
- * Where a learning virtual subnet's questions go: its local ports, and each machine with an L2Only record on it (R-ENC-8). More
- * machines than the data path has room for are not asked; their addresses need records.
+ * Where one frame of a virtual subnet goes that is for many: its local ports, and each machine that its records name (R-ENC-8,
+ * R-ENC-12). The data path has room for so many places and no more; those beyond, in the order of the records, get none.
  */
 function replicaEntries(d: OverlayDomain, vsid: Vsid, places: readonly Place[]): readonly Resource<'entry'>[] {
   const targets = new Map<string, Location>();
-  for (const { location: l } of places)
-    if (l.vsid === vsid && (l.port || l.flags & LOCATION_LEARN) && l.mac !== ROUTER_MAC) {
-      const key = l.port ? `port ${l.port}` : l.destination;
-      // The same whichever of its records comes first, so that a new record changes no other entry.
-      if (!targets.has(key))
-        targets.set(key, { ...l, flags: l.flags & ~(LOCATION_ROUTED | LOCATION_DYNAMIC | LOCATION_LEARN) });
-    }
+  for (const { location: l } of places) {
+    if (l.vsid !== vsid || l.mac === ROUTER_MAC || l.flags & LOCATION_PLAIN) continue;
+    const key = l.port ? `port ${l.port}` : l.destination;
+    // A machine is asked when anything of it is not known for good. The entry is the same whichever record comes first, so that
+    // a new record changes no other.
+    const asked = !l.port && l.flags & (LOCATION_LEARN | LOCATION_DYNAMIC) ? LOCATION_LEARN : 0;
+    const flags = l.flags & ~(LOCATION_ROUTED | LOCATION_DYNAMIC | LOCATION_LEARN);
+    const before = targets.get(key);
+    if (!before) targets.set(key, { ...l, mac: NO_MAC, flags: flags | asked });
+    else if (asked) targets.set(key, { ...before, flags: before.flags | asked });
+  }
   return [...targets.values()]
     .slice(0, MAX_REPLICAS)
     .map((l, index) =>
@@ -405,7 +450,10 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
   for (const { address, location } of [...places, ...wildcardPlaces(input, to, d)]) {
     if (address !== undefined && !records.has(address)) records.set(address, location);
     const key = `${location.vsid} ${location.mac}`;
-    if (!macs.has(key) && location.mac !== ROUTER_MAC) macs.set(key, location);
+    const former = macs.get(key);
+    // What was heard of a MAC is newer than where its L2Only record places it: a VM that moved is followed.
+    const newer = former && former.flags & LOCATION_LEARN && location.flags & LOCATION_DYNAMIC;
+    if ((!former || newer) && location.mac !== ROUTER_MAC) macs.set(key, location);
   }
   const vsids = [...new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid))];
   const locationEntry = locationEntries();
@@ -420,11 +468,11 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
       entry(
         'vsids',
         encodeU32(vsid),
-        encodeSubnet({ rdid: d.slot, flags: learns(d, vsid) ? VSID_LEARN : 0 }),
+        encodeSubnet({ rdid: d.slot, flags: subnetFlags(d, vsid) }),
         `virtual subnet ${d.name} ${vsid}`,
       ),
     ),
-    ...vsids.filter((vsid) => learns(d, vsid)).flatMap((vsid) => replicaEntries(d, vsid, places)),
+    ...vsids.filter((vsid) => subnetFlags(d, vsid)).flatMap((vsid) => replicaEntries(d, vsid, places)),
     ...[...records].map(([address, location]) =>
       locationEntry('records', encodeRecordKey(d.slot, address), location, `lookup record ${d.name} ${address}`),
     ),
@@ -433,6 +481,7 @@ function domainResources(input: OverlayInput, to: PathsTo, d: OverlayDomain): re
     ),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),
+    ...plainEntries(d),
   ];
 }
 

@@ -172,6 +172,13 @@ export const PACKET_REASONS: readonly Reason[] = [
     'A port sends more frames for many places than a virtual subnet has to bear.',
     'Look for a loop or a scan in the VM.',
   ),
+  reason(
+    25,
+    'packet',
+    'FOREIGN_CA',
+    'A known provider address sends from a customer address that a lookup record places elsewhere.',
+    'If the VM moved, correct its lookup record; else find out what the other host sends.',
+  ),
 ];
 
 export const reasonName = (number: number): string =>

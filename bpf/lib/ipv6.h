@@ -90,8 +90,11 @@ static __noinline int send_ipv6(struct __sk_buff *skb, struct hnv_port *port)
 	if (ip->nexthdr == IPPROTO_ICMPV6 ? type >= ROUTER_SOLICITATION && type <= REDIRECT :
 					    !routed && is_extension(ip->nexthdr) && ip->hop_limit == NEIGHBOUR_HOP_LIMIT)
 		return drop_sent(skb, rdid, HNV_NEIGHBOUR);
-	if (is_group_mac(eth->h_dest) || is_multicast_ipv6(&destination))
-		return drop_sent(skb, rdid, HNV_MULTICAST);
+	if (is_group_mac(eth->h_dest) || is_multicast_ipv6(&destination)) {
+		if (!is_group_mac(eth->h_dest) || !(subnet_flags(port->vsid) & HNV_VSID_REPLICATE))
+			return drop_sent(skb, rdid, HNV_MULTICAST);
+		return is_unspecified(&source) ? drop_sent(skb, rdid, HNV_SPOOFED_CA) : replicate(skb, port, false);
+	}
 	if (is_unspecified(&source))
 		return drop_sent(skb, rdid, HNV_SPOOFED_CA);
 	if ((ip->nexthdr == IPPROTO_GRE || (ip->nexthdr == IPPROTO_UDP && l4 >> 16 == bpf_htons(VXLAN_PORT))) &&

@@ -7,6 +7,8 @@
 #include "deliver.h"
 #include "learn.h"
 #include "neighbour.h"
+#include "plain.h"
+#include "replica.h"
 #include "route.h"
 
 #define SHORTEST_FRAME 60
@@ -17,6 +19,7 @@ struct outer {
 	__u32 bytes; /* before the inner Ethernet header */
 	__u32 ip_bytes; /* the outer IP packet, as its header says */
 	__u32 flag;  /* HNV_TUNNEL_ of its encapsulation */
+	__u32 special; /* HNV_TUNNEL_SPECIAL of the tunnel */
 	__u8 tos;
 };
 
@@ -89,7 +92,6 @@ static __noinline __u32 read_neighbour(struct __sk_buff *skb, __u32 bytes, struc
 
 static __noinline int receive_neighbour(struct __sk_buff *skb, struct outer *outer, __u32 rdid)
 {
-	struct hnv_replica_key key = {};
 	struct hnv_location *location;
 	struct claim claim = {};
 	struct ethernet inner;
@@ -111,7 +113,7 @@ static __noinline int receive_neighbour(struct __sk_buff *skb, struct outer *out
 	if (location && !same_address(&location->destination, &claim.provider) &&
 	    !(location->flags & (HNV_LOCATION_LEARN | HNV_LOCATION_DYNAMIC)))
 		return drop_received(skb, rdid, HNV_SPOOFED_MAC);
-	if (claim.any && !teach(skb, &claim))
+	if (claim.any && !teach(&claim))
 		return drop_received(skb, rdid, HNV_SPOOFED_CA);
 	if (bpf_skb_load_bytes(skb, bytes, &inner, sizeof(struct ethhdr)))
 		return drop_received(skb, rdid, HNV_TRUNCATED);
@@ -128,30 +130,45 @@ static __noinline int receive_neighbour(struct __sk_buff *skb, struct outer *out
 		return location && location->port ? bpf_redirect(location->port, 0) :
 						    drop_received(skb, rdid, HNV_NOT_LOCAL);
 	}
-	key.vsid = claim.vsid;
-	for (__u32 i = 0; i < HNV_REPLICAS; i++) {
-		key.index = i;
-		location = bpf_map_lookup_elem(&replicas, &key);
-		if (!location)
-			break;
-		if (location->port)
-			bpf_clone_redirect(skb, location->port, 0);
-	}
-	return TC_ACT_STOLEN;
+	return deliver_group(skb, rdid, claim.vsid);
+}
+
+/* True when a record places an address that a machine sends from elsewhere. */
+static __noinline bool misplaced(struct outer *outer, __u32 rdid, struct hnv_address *source)
+{
+	struct hnv_location *location;
+
+	if (!outer || !source || !(outer->special & HNV_TUNNEL_CHECK))
+		return false;
+	location = find_record(rdid, source);
+	return location && !same_address(&location->destination, &outer->tunnel.source);
+}
+
+/* DHCP for a group in a learning subnet is carried and heard. */
+static __noinline bool carry_dhcp(struct __sk_buff *skb, struct outer *outer, __u32 rdid)
+{
+	struct claim claim = { .rdid = rdid };
+
+	if (!outer || !is_dhcp(skb, outer->bytes + sizeof(struct ethhdr)))
+		return false;
+	claim.vsid = outer->tunnel.vsid;
+	claim.provider = outer->tunnel.source;
+	hear_dhcp(skb, outer->bytes + sizeof(struct ethhdr), &claim);
+	return true;
 }
 
 /* The tenant's frame inside headers that were found to be right. */
 static __noinline int receive_inner(struct __sk_buff *skb, struct outer *outer, __u32 rdid)
 {
-	__u32 bytes, length;
-	struct hnv_address destination;
+	__u32 bytes, length, subnet;
+	struct hnv_address source, destination;
 	struct hnv_location *location;
 	struct ethernet inner;
 	struct ipv6hdr *ip6;
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	__u64 family = 0;
-	bool ipv6;
+	bool ipv6, group;
 
 	if (!outer)
 		return TC_ACT_SHOT;
@@ -164,9 +181,11 @@ static __noinline int receive_inner(struct __sk_buff *skb, struct outer *outer, 
 		return drop_received(skb, rdid, HNV_TRUNCATED);
 	if (is_vlan(eth->h_proto))
 		return drop_received(skb, rdid, HNV_INNER_VLAN);
-	if (is_neighbour_frame(skb, bytes) && learns(outer->tunnel.vsid))
+	subnet = subnet_flags(outer->tunnel.vsid);
+	if (subnet & HNV_VSID_LEARN && is_neighbour_frame(skb, bytes))
 		return receive_neighbour(skb, outer, rdid);
-	if (is_group_mac(eth->h_dest))
+	group = is_group_mac(eth->h_dest);
+	if (group && !subnet)
 		return drop_received(skb, rdid, HNV_MULTICAST);
 	ipv6 = eth->h_proto == bpf_htons(ETH_P_IPV6);
 	if (!ipv6 && eth->h_proto != bpf_htons(ETH_P_IP))
@@ -184,30 +203,46 @@ static __noinline int receive_inner(struct __sk_buff *skb, struct outer *outer, 
 	if (ipv6) {
 		if ((void *)(ip6 + 1) > PACKET_END(skb) || !sound_ipv6(ip6, length, skb->gso_size != 0))
 			return drop_received(skb, rdid, HNV_TRUNCATED);
+		source = address_at(&ip6->saddr);
 		destination = address_at(&ip6->daddr);
+		if (group && !(subnet & HNV_VSID_REPLICATE))
+			return drop_received(skb, rdid, HNV_MULTICAST);
 		if (ip6->nexthdr == IPPROTO_GRE && provider_flags(&destination))
 			return drop_received(skb, rdid, HNV_NESTED);
-		if (!location || !location->port)
+		if (!group && (!location || !location->port))
 			return drop_received(skb, rdid, HNV_NOT_LOCAL);
+		if (misplaced(outer, rdid, &source))
+			return drop_received(skb, rdid, HNV_FOREIGN_CA);
 		if (!merge_congestion_ipv6(ip6, outer->tos))
 			return drop_received(skb, rdid, HNV_CONGESTION);
+		if (outer->special & HNV_TUNNEL_UNIFORM)
+			take_dscp_ipv6(ip6, outer->tos);
 	} else {
 		if (!sound_ipv4(ip, length, skb->gso_size != 0))
 			return drop_received(skb, rdid, HNV_TRUNCATED);
+		source = mapped(ip->saddr);
 		destination = mapped(ip->daddr);
+		if (group && !(subnet & HNV_VSID_LEARN && carry_dhcp(skb, outer, rdid)) && !(subnet & HNV_VSID_REPLICATE))
+			return drop_received(skb, rdid, HNV_MULTICAST);
 		if (ip->protocol == IPPROTO_GRE && provider_flags(&destination))
 			return drop_received(skb, rdid, HNV_NESTED);
-		if (!location || !location->port)
+		if (!group && (!location || !location->port))
 			return drop_received(skb, rdid, HNV_NOT_LOCAL);
+		if (misplaced(outer, rdid, &source))
+			return drop_received(skb, rdid, HNV_FOREIGN_CA);
 		if (!merge_congestion(ip, outer->tos))
 			return drop_received(skb, rdid, HNV_CONGESTION);
+		if (outer->special & HNV_TUNNEL_UNIFORM)
+			take_dscp(ip, outer->tos);
 	}
 	inner = load_ethernet(eth);
 	if (ipv6 != (skb->protocol == bpf_htons(ETH_P_IPV6)))
 		family = ipv6 ? ADJ_ROOM_DECAP_L3_IPV6 : ADJ_ROOM_DECAP_L3_IPV4;
 	if (!decapsulate(skb, &inner, bytes, family))
 		return drop_received(skb, rdid, HNV_ADJUST_FAILED);
-	return deliver(skb, location);
+	if (group)
+		return deliver_group(skb, rdid, outer->tunnel.vsid);
+	return location ? deliver(skb, location) : TC_ACT_SHOT;
 }
 
 /* GRE or UDP of an outer packet whose addresses are known; `plain` = no fragment, no options. */
@@ -224,7 +259,7 @@ static __noinline int receive_tunnel(struct __sk_buff *skb, struct outer *outer,
 		return TC_ACT_OK;
 	local = provider_flags(&outer->tunnel.destination);
 	if (!(local & HNV_PROVIDER_LOCAL))
-		return TC_ACT_OK;
+		return is_mapped(&outer->tunnel.destination) ? receive_plain_ipv4(skb) : receive_plain_ipv6(skb);
 	if (protocol == IPPROTO_UDP) {
 		struct vxlan_header *vxlan;
 
@@ -267,6 +302,7 @@ static __noinline int receive_tunnel(struct __sk_buff *skb, struct outer *outer,
 		return refuse(skb, outer);
 	if (!(tunnel->flags & outer->flag))
 		return drop_received(skb, tunnel->rdid, HNV_ENCAPSULATION);
+	outer->special = tunnel->flags & HNV_TUNNEL_SPECIAL;
 	return receive_inner(skb, outer, tunnel->rdid);
 }
 
@@ -280,11 +316,12 @@ static __noinline int receive_ipv4(struct __sk_buff *skb)
 	ip = PACKET_START(skb) + sizeof(struct ethhdr);
 	if ((void *)(ip + 1) > PACKET_END(skb))
 		return TC_ACT_OK;
-	if (ip->version != 4 || (ip->protocol != IPPROTO_GRE && ip->protocol != IPPROTO_UDP))
+	if (ip->version != 4)
 		return TC_ACT_OK;
 	/* Only the first fragment of UDP shows its port; the stack has no socket for the others. */
-	if (ip->protocol == IPPROTO_UDP && ip->frag_off & bpf_htons(0x1fff))
-		return TC_ACT_OK;
+	if ((ip->protocol != IPPROTO_GRE && ip->protocol != IPPROTO_UDP) ||
+	    (ip->protocol == IPPROTO_UDP && ip->frag_off & bpf_htons(0x1fff)))
+		return receive_plain_ipv4(skb);
 	outer.tunnel.source = mapped(ip->saddr);
 	outer.tunnel.destination = mapped(ip->daddr);
 	outer.tos = ip->tos;
@@ -295,7 +332,7 @@ static __noinline int receive_ipv4(struct __sk_buff *skb)
 	if (ip->ihl != 5) {
 		if (ip->protocol == IPPROTO_GRE && provider_flags(&outer.tunnel.destination) & HNV_PROVIDER_LOCAL)
 			return drop_received(skb, HNV_RDID_NONE, HNV_BAD_GRE);
-		return TC_ACT_OK;
+		return receive_plain_ipv4(skb);
 	}
 	return receive_tunnel(skb, &outer, ip->protocol, !(ip->frag_off & bpf_htons(FRAGMENT_MASK)));
 }
@@ -310,8 +347,10 @@ static __noinline int receive_ipv6(struct __sk_buff *skb)
 	ip = PACKET_START(skb) + sizeof(struct ethhdr);
 	if ((void *)(ip + 1) > PACKET_END(skb))
 		return TC_ACT_OK;
-	if (ip->version != 6 || (ip->nexthdr != IPPROTO_GRE && ip->nexthdr != IPPROTO_UDP))
+	if (ip->version != 6)
 		return TC_ACT_OK;
+	if (ip->nexthdr != IPPROTO_GRE && ip->nexthdr != IPPROTO_UDP)
+		return receive_plain_ipv6(skb);
 	outer.tunnel.source = address_at(&ip->saddr);
 	outer.tunnel.destination = address_at(&ip->daddr);
 	outer.tos = traffic_class(ip);
