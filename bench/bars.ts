@@ -16,7 +16,7 @@ export interface Verdict {
   readonly held: boolean;
 }
 
-/** Values of one row, by measure, one a round. */
+/** Values of one row, by measure, one a slice. */
 export type Rounds<Measure extends string> = Readonly<Record<Measure, readonly number[]>>;
 
 export const judge = <Row extends string, Measure extends string>(

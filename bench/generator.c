@@ -3,49 +3,42 @@
 // sink's counter from shared memory, so no queue overflows, and the rate that results is what the chain behind the first hop
 // can carry; no search for a loss-free rate is needed.
 //
-// usage: generator INTERFACE NEXT-HOP-MAC SOURCE DESTINATION SECONDS PINNED-COUNTER [COUNT]
-// COUNT: every frame goes to one of the COUNT addresses from DESTINATION on, at random.
-// prints one JSON object: packets, seconds, peak (packets per second of the best window: what the chain carries while nothing
-// else wants the CPUs), lost, waiting (share of the time the generator waited for the chain), busy (share of the time CPU 1
-// worked).
-#define _GNU_SOURCE
+// usage: generator PINNED-COUNTER SLICE-SECONDS ROTATIONS PATH...
+// PATH: NETNS-FILE,INTERFACE,NEXT-HOP-MAC,SOURCE,DESTINATION,COUNT: every frame goes to one of the COUNT addresses from
+// DESTINATION on, at random. In a rotation every path has one slice.
+// prints one JSON array with an object for each path: pps (packets per second, one value a rotation), lost, waiting (share of
+// the time the generator waited for the chain), busy (share of the time CPU 1 worked).
+#include "slices.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
-#include <sched.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { BATCH = 32, OUTSTANDING = 192, FRAME = 60, DISCARD_PORT = 9, SOURCE_PORT = 40000 };
-static const double WINDOW = 0.02; // seconds over which the peak is taken
-static const double WARM_UP = 0.1; // seconds, not counted
+enum { BATCH = 32, OUTSTANDING = 192, FRAME = 60, DISCARD_PORT = 9, SOURCE_PORT = 40000, MAX_PATHS = 16 };
+static const double WARM_UP = 0.4; // of a slice, before it counts: caches and clock
 static const double STALLED = 0.5; // seconds without an arrival after which what is on the way counts as lost
 
-static void die(const char *what)
-{
-	fprintf(stderr, "generator: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
+struct path {
+	int fd;
+	uint8_t frames[BATCH][FRAME];
+	struct iovec pieces[BATCH];
+	struct mmsghdr batch[BATCH];
+	uint32_t first, destinations;
+	double *pps;
+	double waited, took;
+	uint64_t lost, worked, ticks;
+};
 
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
-}
+static struct path paths[MAX_PATHS];
+static const volatile uint64_t *arrived;
 
 static const volatile uint64_t *counter(const char *path)
 {
@@ -88,17 +81,14 @@ static void build(uint8_t *frame, const uint8_t *source_mac, const char *next_ho
 	udp->len = htons(FRAME - sizeof *eth - sizeof *ip); // checksum 0 = none (RFC 768)
 }
 
-static uint8_t frames[BATCH][FRAME];
-static uint32_t destinations = 1, first;
-
 // A random destination for every frame of the batch (xorshift, Marsaglia 2003).
-static void scatter(void)
+static void scatter(struct path *p)
 {
 	static uint32_t state = 2463534242;
 	for (int i = 0; i < BATCH; i++) {
-		struct iphdr *ip = (void *)(frames[i] + sizeof(struct ethhdr));
+		struct iphdr *ip = (void *)(p->frames[i] + sizeof(struct ethhdr));
 		state ^= state << 13, state ^= state >> 17, state ^= state << 5;
-		ip->daddr = htonl(first + (uint32_t)((uint64_t)state * destinations >> 32));
+		ip->daddr = htonl(p->first + (uint32_t)((uint64_t)state * p->destinations >> 32));
 		ip->check = 0;
 		ip->check = ip_checksum(ip);
 	}
@@ -122,6 +112,26 @@ static int open_socket(const char *interface, uint8_t *mac)
 	return fd;
 }
 
+static void open_path(struct path *p, char *text, int rotations)
+{
+	uint8_t mac[ETH_ALEN];
+	char *field[6];
+	if (fields(text, field, 6) != 6)
+		errno = EINVAL, die("PATH");
+	enter(field[0]);
+	p->fd = open_socket(field[1], mac);
+	for (int i = 0; i < BATCH; i++) {
+		build(p->frames[i], mac, field[2], field[3], field[4]);
+		p->pieces[i] = (struct iovec){ p->frames[i], FRAME };
+		p->batch[i].msg_hdr = (struct msghdr){ .msg_iov = &p->pieces[i], .msg_iovlen = 1 };
+	}
+	p->first = ntohl(((struct iphdr *)(p->frames[0] + sizeof(struct ethhdr)))->daddr);
+	p->destinations = strtoul(field[5], NULL, 10);
+	p->pps = calloc(rotations, sizeof *p->pps);
+	if (!p->pps)
+		die("memory");
+}
+
 // Clock ticks CPU 1 has worked (everything but idle and iowait) and in all, from /proc/stat.
 static void cpu1(uint64_t *worked, uint64_t *all)
 {
@@ -140,87 +150,88 @@ static void cpu1(uint64_t *worked, uint64_t *all)
 		fclose(f);
 }
 
-static double waited, peak;
-static uint64_t lost;
+struct outcome {
+	uint64_t packets, lost;
+	double took, waited;
+};
 
-// Sends batches for `seconds`; returns how many arrived in that time.
-static uint64_t run(int fd, struct mmsghdr *batch, const volatile uint64_t *arrived, double seconds, double *took)
+// Sends batches for `seconds`; counts what arrived in that time, then waits for the rest.
+static struct outcome run(struct path *p, double seconds)
 {
-	uint64_t start = *arrived, sent = 0, lost_here = 0;
-	double begin = now(), end = begin + seconds, t = begin, window = begin;
-	uint64_t before = start;
-	waited = peak = 0;
+	uint64_t start = *arrived, sent = 0, given_up = 0;
+	double begin = now(), end = begin + seconds, t = begin;
+	struct outcome o = { 0 };
 	while (t < end) {
 		uint64_t seen = *arrived - start;
-		if (sent - lost_here - seen + BATCH > OUTSTANDING) {
+		if (sent - given_up - seen + BATCH > OUTSTANDING) {
 			double since = t, moved = t;
-			while (sent - lost_here - *arrived + start + BATCH > OUTSTANDING) {
+			while (sent - given_up - *arrived + start + BATCH > OUTSTANDING) {
 				for (int i = 0; i < 32; i++)
 					__builtin_ia32_pause();
 				t = now();
 				if (*arrived - start != seen)
 					seen = *arrived - start, moved = t;
 				else if (t - moved > STALLED)
-					lost_here = sent - seen;
+					given_up = sent - seen;
 			}
-			waited += t - since;
+			o.waited += t - since;
 		}
-		if (destinations > 1)
-			scatter();
-		int n = sendmmsg(fd, batch, BATCH, 0);
+		if (p->destinations > 1)
+			scatter(p);
+		int n = sendmmsg(p->fd, p->batch, BATCH, 0);
 		if (n > 0)
 			sent += n;
 		else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR)
 			die("sendmmsg");
 		t = now();
-		if (t - window >= WINDOW) {
-			uint64_t count = *arrived;
-			double rate = (count - before) / (t - window);
-			peak = rate > peak ? rate : peak;
-			window = t, before = count;
-		}
 	}
-	*took = t - begin;
-	uint64_t in_time = *arrived - start;
-	for (double until = t + STALLED; now() < until && *arrived - start < sent - lost_here;)
+	o.took = t - begin;
+	o.packets = *arrived - start;
+	for (double until = t + STALLED; now() < until && *arrived - start < sent - given_up;)
 		__builtin_ia32_pause();
-	lost += sent - (*arrived - start);
-	return in_time;
+	o.lost = sent - (*arrived - start);
+	return o;
+}
+
+static void slice(struct path *p, double seconds, int rotation)
+{
+	uint64_t worked[2], ticks[2];
+	uint64_t lost = run(p, seconds * WARM_UP).lost;
+	cpu1(&worked[0], &ticks[0]);
+	struct outcome o = run(p, seconds);
+	cpu1(&worked[1], &ticks[1]);
+	p->pps[rotation] = o.packets / o.took;
+	p->lost += lost + o.lost;
+	p->waited += o.waited;
+	p->took += o.took;
+	p->worked += worked[1] - worked[0];
+	p->ticks += ticks[1] - ticks[0];
 }
 
 int main(int argc, char **argv)
 {
-	uint8_t mac[ETH_ALEN];
-	struct iovec pieces[BATCH];
-	struct mmsghdr batch[BATCH] = { 0 };
-	uint64_t worked[2], all[2];
-	double took;
-	cpu_set_t cpu0;
+	int count = argc - 4, rotations = argc > 3 ? atoi(argv[3]) : 0;
+	double seconds = argc > 2 ? atof(argv[2]) : 0;
 
-	if (argc != 7 && argc != 8)
-		errno = EINVAL, die("usage: generator INTERFACE NEXT-HOP-MAC SOURCE DESTINATION SECONDS PINNED-COUNTER [COUNT]");
-	CPU_ZERO(&cpu0);
-	CPU_SET(0, &cpu0);
-	if (sched_setaffinity(0, sizeof cpu0, &cpu0))
-		die("sched_setaffinity");
-	const volatile uint64_t *arrived = counter(argv[6]);
-	int fd = open_socket(argv[1], mac);
-	for (int i = 0; i < BATCH; i++) {
-		build(frames[i], mac, argv[2], argv[3], argv[4]);
-		pieces[i] = (struct iovec){ frames[i], FRAME };
-		batch[i].msg_hdr = (struct msghdr){ .msg_iov = &pieces[i], .msg_iovlen = 1 };
+	if (count < 1 || count > MAX_PATHS || rotations < 1 || seconds <= 0)
+		errno = EINVAL, die("usage: generator PINNED-COUNTER SLICE-SECONDS ROTATIONS PATH...");
+	run_on(0);
+	arrived = counter(argv[1]);
+	for (int i = 0; i < count; i++)
+		open_path(&paths[i], argv[4 + i], rotations);
+
+	for (int rotation = 0; rotation < rotations; rotation++)
+		for (int turn = 0; turn < count; turn++)
+			slice(&paths[whose(rotation, turn, count)], seconds, rotation);
+
+	for (int i = 0; i < count; i++) {
+		struct path *p = &paths[i];
+		printf("%s{\"lost\":%llu,\"waiting\":%.4f,\"busy\":%.4f,\"pps\":[", i ? "," : "[", (unsigned long long)p->lost,
+		       p->waited / p->took, (double)p->worked / (p->ticks ?: 1));
+		for (int r = 0; r < rotations; r++)
+			printf("%s%.0f", r ? "," : "", p->pps[r]);
+		printf("]}");
 	}
-	first = ntohl(((struct iphdr *)(frames[0] + sizeof(struct ethhdr)))->daddr);
-	if (argc == 8)
-		destinations = strtoul(argv[7], NULL, 10);
-
-	run(fd, batch, arrived, WARM_UP, &took);
-	lost = 0;
-	cpu1(&worked[0], &all[0]);
-	uint64_t packets = run(fd, batch, arrived, atof(argv[5]), &took);
-	cpu1(&worked[1], &all[1]);
-	printf("{\"packets\":%llu,\"seconds\":%.6f,\"peak\":%.0f,\"lost\":%llu,\"waiting\":%.4f,\"busy\":%.4f}\n",
-	       (unsigned long long)packets, took, peak, (unsigned long long)lost, waited / took,
-	       (double)(worked[1] - worked[0]) / (all[1] - all[0] ?: 1));
+	printf("]\n");
 	return 0;
 }

@@ -2,20 +2,24 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import type { Layout } from './layouts.ts';
-import { exec, start } from './netns.ts';
+import { exec, fileOf, local, start } from './netns.ts';
 
 const BUILD = path.resolve(import.meta.dirname, '../.cache/bench');
 export const PIN = '/sys/fs/bpf/bench';
-const PORT = { iperf3: '5201', pingpong: '5202' } as const;
+const PORT = { bulk: '5201', pingpong: '5202' } as const;
 
 /** Named explicitly: a kernel whose default is BBR would show BBR's pacing and not the path. */
 export const CONGESTION_CONTROL = 'reno';
 
+/** Paths take turns: in a rotation each has one slice. Short slices, so that a busy moment of the machine meets all paths. */
+export interface Slices {
+  readonly seconds: number;
+  readonly rotations: number;
+}
+
 export interface SmallPackets {
-  /** Packets per second of one core for the whole chain. */
-  readonly pps: number;
-  /** The same over the best 20 ms: what the chain carries while nothing else wants the CPUs. */
-  readonly peak: number;
+  /** Packets per second of one core for the whole chain, one value a rotation. */
+  readonly pps: readonly number[];
   readonly lost: number;
   /** Share of the time that the generator waited for the chain. Near 0 = the generator is the limit. */
   readonly waiting: number;
@@ -28,13 +32,12 @@ export function loadSink(): void {
   execFileSync('bpftool', ['prog', 'loadall', `${BUILD}/sink.bpf.o`, PIN, 'pinmaps', PIN]);
 }
 
-/** Attaches the sink to the layout's end and starts its TCP servers on CPU 1. */
+/** Attaches the sink to the layout's end and starts its TCP server on CPU 1. */
 export async function prepare(layout: Layout, failed: (why: Error) => void): Promise<void> {
   const { netns, device } = layout.sink;
   await exec(netns, ['tc', 'qdisc', 'add', 'dev', device, 'clsact']);
   const filter = ['tc', 'filter', 'add', 'dev', device, 'ingress', 'prio', '1', 'handle', '1'];
   await exec(netns, [...filter, 'bpf', 'direct-action', 'object-pinned', `${PIN}/sink`]);
-  start(netns, ['iperf3', '--server', '--port', PORT.iperf3], failed, 1);
   start(netns, [`${BUILD}/pingpong`, 'serve', layout.destination, PORT.pingpong], failed, 1);
   await reachable(layout, failed);
 }
@@ -58,40 +61,37 @@ export interface PacketSource extends Pick<Layout, 'name' | 'source' | 'nextHop'
   readonly destinations?: number;
 }
 
-/** 60-byte UDP frames through the chain, closed loop. */
-export async function smallPackets(from: PacketSource, seconds: number): Promise<SmallPackets> {
-  const { source, nextHop, sourceAddress, destination, destinations = 1 } = from;
-  const argv = [source.device, nextHop, sourceAddress, destination, `${seconds}`, `${PIN}/arrived`, `${destinations}`];
-  const out = JSON.parse(await exec(source.netns, [`${BUILD}/generator`, ...argv], 0)) as {
-    packets: number;
-    seconds: number;
-    peak: number;
-    lost: number;
-    waiting: number;
-    busy: number;
-  };
-  if (out.packets === 0) throw new Error(`${from.name}: no packet arrived`);
-  const { packets, seconds: took, ...rest } = out;
-  return { pps: packets / took, ...rest };
+/** 60-byte UDP frames through each chain, closed loop. */
+export async function smallPackets(paths: readonly PacketSource[], slices: Slices): Promise<readonly SmallPackets[]> {
+  const path = ({ source, nextHop, sourceAddress, destination, destinations = 1 }: PacketSource) =>
+    [fileOf(source.netns), source.device, nextHop, sourceAddress, destination, destinations].join(',');
+  const argv = [`${PIN}/arrived`, `${slices.seconds}`, `${slices.rotations}`, ...paths.map(path)];
+  const seen = JSON.parse(await local(`${BUILD}/generator`, argv)) as SmallPackets[];
+  const dead = paths.find((_, i) => seen[i]!.pps.every((pps) => pps === 0));
+  if (dead) throw new Error(`${dead.name}: no packet arrived`);
+  return seen;
 }
 
-/** One TCP stream, bits per second at the receiver. `gso: false` = the VM's NIC takes no large segments, as a wire would. */
-export async function bulk(layout: Layout, seconds: number, gso: boolean): Promise<number> {
-  const { netns, device } = layout.source;
-  const argv = ['--client', layout.destination, '--port', PORT.iperf3, '--json'];
-  const offload = (state: 'on' | 'off') => exec(netns, ['ethtool', '-K', device, 'tso', state, 'gso', state]);
+/**
+ * One TCP stream through each chain, bits per second at the receiver, one value a rotation. `gso: false` = the VM's NIC takes
+ * no large segments, as a wire would.
+ */
+export async function bulk(
+  layouts: readonly Layout[],
+  slices: Slices,
+  gso: boolean,
+): Promise<readonly (readonly number[])[]> {
+  const path = ({ source, sink, destination }: Layout) =>
+    [fileOf(source.netns), fileOf(sink.netns), destination, PORT.bulk].join(',');
+  const offload = async (state: 'on' | 'off') => {
+    for (const { netns, device } of layouts.map((l) => l.source))
+      await exec(netns, ['ethtool', '-K', device, 'tso', state, 'gso', state]);
+  };
   if (!gso) await offload('off');
-  try {
-    const text = await exec(netns, ['iperf3', ...argv, '--time', `${seconds}`, '--congestion', CONGESTION_CONTROL], 0);
-    const { end } = JSON.parse(text) as {
-      end: { sum_received: { bits_per_second: number }; sender_tcp_congestion: string };
-    };
-    if (end.sender_tcp_congestion !== CONGESTION_CONTROL)
-      throw new Error(`${layout.name}: sent with ${end.sender_tcp_congestion}`);
-    return end.sum_received.bits_per_second;
-  } finally {
-    if (!gso) await offload('on');
-  }
+  const argv = [CONGESTION_CONTROL, `${slices.seconds}`, `${slices.rotations}`, ...layouts.map(path)];
+  const seen = JSON.parse(await local(`${BUILD}/bulk`, argv)) as number[][];
+  if (!gso) await offload('on');
+  return seen;
 }
 
 /** TCP request/response of 14 bytes, microseconds of the full round trip. */

@@ -8,7 +8,7 @@ const run = promisify(execFile);
 export type Cpu = 0 | 1;
 
 const enter = (netns: string, argv: readonly string[], cpu?: Cpu): string[] => [
-  `--net=/run/netns/${netns}`,
+  `--net=${fileOf(netns)}`,
   ...(cpu === undefined ? [] : ['taskset', '--cpu-list', `${cpu}`]),
   ...argv,
 ];
@@ -22,6 +22,13 @@ export async function exec(netns: string, argv: readonly string[], cpu?: Cpu): P
     throw new Error(`${netns}: ${argv.join(' ')}: ${stderr?.trim() || stdout?.trim() || message}`);
   }
 }
+
+/** A namespace's file, for programs that enter it themselves. */
+export const fileOf = (netns: string): string => `/run/netns/${netns}`;
+
+/** Runs a command of the benchmark itself to its end and returns what it printed. */
+export const local = async (program: string, argv: readonly string[]): Promise<string> =>
+  (await run(program, argv, { maxBuffer: 1 << 24 })).stdout;
 
 /** Starts a process that lives as long as the benchmark. When it ends earlier, `failed` is told why. */
 export function start(netns: string, argv: readonly string[], failed: (why: Error) => void, cpu?: Cpu): ChildProcess {

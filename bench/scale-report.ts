@@ -1,7 +1,7 @@
 /** From the figures of bench:records to bars, tables for people, and the block in docs/performance.md. Pure. */
 import { type Row as Cells, formatTable } from '../lib/table.ts';
 import type { Verdict } from './bars.ts';
-import { type Machine, markdownTable } from './report.ts';
+import { barRows, type Machine, markdownTable } from './report.ts';
 import type { Loading } from './scale-host.ts';
 import { ROUTES_PER_NETWORK, SIZES, type SizeName } from './scale-policy.ts';
 import { ratio, type Spread, spread } from './statistics.ts';
@@ -17,9 +17,9 @@ export interface MapUse {
 }
 
 export interface ScaleFigures {
-  /** Packets per second of one core, one value a round. */
+  /** Packets per second of one core, one value a slice. */
   readonly pps: Readonly<Record<SizeName, Readonly<Record<Pattern, readonly number[]>>>>;
-  /** Seconds of the forwarding core per packet, the same way. */
+  /** Seconds of the forwarding core per packet, one value a round. */
   readonly cost: Readonly<Record<SizeName, Readonly<Record<Pattern, readonly number[]>>>>;
   /** One flow among a million records while records of others change: share of its packets that arrived, and changes a second. */
   readonly undisturbed: readonly number[];
@@ -55,7 +55,7 @@ export const bars = (f: ScaleFigures): readonly Verdict[] => [
   bar('a flow while 10,000 records/s change: share that arrives', 1, spread(f.undisturbed)),
 ];
 
-const ranged = (s: Spread) => `${s.median.toFixed(2)} (${s.min.toFixed(2)}-${s.max.toFixed(2)})`;
+const ranged = (s: Spread) => `${s.median.toFixed(2)} (${s.lower.toFixed(2)}-${s.upper.toFixed(2)})`;
 const whole = (n: number) => Math.round(n).toLocaleString('en-US');
 
 const flowRows = (f: ScaleFigures): Cells[] =>
@@ -99,14 +99,6 @@ const memoryRows = (f: ScaleFigures): Cells[] => [
   },
 ];
 
-const barRows = (verdicts: readonly Verdict[]): Cells[] =>
-  verdicts.map(({ what, atLeast, ratio: r, held }) => ({
-    bar: what,
-    'at least': atLeast.toFixed(2),
-    'median (range)': ranged(r),
-    verdict: held ? 'held' : 'MISSED',
-  }));
-
 const updateRow = (updates: string, rates: readonly number[], cpu = ''): Cells => {
   const { median, min, max } = spread(rates);
   return { updates, 'a second': whole(median), lowest: whole(min), highest: whole(max), 'CPU µs each': cpu };
@@ -118,7 +110,7 @@ const updateRows = (f: ScaleFigures): Cells[] => [
   updateRow('beside the undisturbed flow', f.changesMeanwhile),
 ];
 
-const tables = (f: ScaleFigures) => [flowRows(f), updateRows(f), loadingRows(f), memoryRows(f), barRows(bars(f))];
+const tables = (f: ScaleFigures) => [flowRows(f), updateRows(f), loadingRows(f), memoryRows(f), barRows(bars(f), 2)];
 
 export const forPeople = (f: ScaleFigures): string => tables(f).map(formatTable).join('\n');
 

@@ -4,22 +4,18 @@
  * What a large policy costs: one flow and random destinations among 10, 10,000 and 1,000,000 lookup records; updates a second
  * through the product's own hand; loading; memory. Methods and latest figures: docs/performance.md.
  */
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Command, InvalidArgumentError, Option } from 'commander';
 import { FIRST_SLOT } from '../compartments/numbers.ts';
 import type { Op } from '../compartments/resource.ts';
 import { decodeLocation, encodeLocation, encodeRecordKey, type Location } from '../encap/abi.ts';
 import type { Address } from '../lib/address.ts';
-import { verdictLine } from './bars.ts';
-import { isolated } from './isolation.ts';
-import { machine, publish, root } from './machine.ts';
-import { loadSink, type SmallPackets, smallPackets } from './measure.ts';
+import { type Outcome, progress, runBenchmark } from './benchmark.ts';
+import { machine, root } from './machine.ts';
+import { loadSink, type PacketSource, type SmallPackets, smallPackets } from './measure.ts';
 import { NEXT_HOP, type ScaleHost, scaleHost } from './scale-host.ts';
 import { addressAt, HOSTS, macAt, providerOf, SIZES, type SizeName, VM_ADDRESS } from './scale-policy.ts';
 import {
@@ -36,8 +32,7 @@ import { spread } from './statistics.ts';
 
 const OBJECT = `${root}/dist/bpf/overlay.bpf.o`;
 const PATTERNS: readonly Pattern[] = ['one', 'random'];
-const PASSES = 4;
-const VISIT_SECONDS = 0.25;
+const SLICES = { seconds: 0.02, rotations: 50 } as const;
 const UPDATES_MEASURED = 300_000;
 /** They come as a stream, not all in one list. */
 const GROUP = 10_000;
@@ -50,64 +45,28 @@ interface Updates {
   readonly cpuMicroseconds: number; // of this process, each
 }
 
-interface Options {
-  readonly bars: boolean;
-  readonly rounds: number;
-  readonly output: 'table' | 'json';
-  readonly write: boolean;
-}
-
-function options(): Options {
-  const positive = (text: string) => {
-    if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 on');
-    return Number(text);
-  };
-  return new Command('bench:records')
-    .option('--bars', 'exit 1 when a bar is missed', false)
-    .option('--rounds <n>', 'rounds over all sizes', positive, 5)
-    .addOption(new Option('-o, --output <format>', 'what to print').choices(['table', 'json']).default('table'))
-    .option('--write', 'put the figures into docs/performance.md', false)
-    .parse()
-    .opts<Options>();
-}
-
-const progress = (text: string) => process.stderr.write(`${text}\n`);
-
-const fail = (why: Error): never => {
-  progress(`bench:records: ${why.message}`);
-  process.exit(2);
-};
-
 type PerSize<T> = Record<SizeName, T>;
 const perSize = <T>(of: (size: SizeName) => T) =>
   Object.fromEntries(SIZE_NAMES.map((size) => [size, of(size)])) as PerSize<T>;
 
-const packets = (host: ScaleHost, pattern: Pattern, seconds: number): Promise<SmallPackets> =>
-  smallPackets(
-    {
-      name: `${host.name}, ${pattern}`,
-      source: host.vm,
-      nextHop: NEXT_HOP,
-      sourceAddress: VM_ADDRESS,
-      destination: addressAt(1),
-      destinations: pattern === 'one' ? 1 : host.destinations,
-    },
-    seconds,
-  );
+const path = (host: ScaleHost, pattern: Pattern): PacketSource => ({
+  name: `${host.name}, ${pattern}`,
+  source: host.vm,
+  nextHop: NEXT_HOP,
+  sourceAddress: VM_ADDRESS,
+  destination: addressAt(1),
+  destinations: pattern === 'one' ? 1 : host.destinations,
+});
 
-/** Every size and pattern, there and back again. */
+/** Every size and pattern. */
 async function flows(hosts: Readonly<PerSize<ScaleHost>>) {
   const places = SIZE_NAMES.flatMap((size) => PATTERNS.map((pattern) => [size, pattern] as const));
-  const seen = perSize(() => ({ one: [] as SmallPackets[], random: [] as SmallPackets[] }));
-  for (let pass = 0; pass < PASSES; pass++)
-    for (const [size, pattern] of pass % 2 ? places.toReversed() : places)
-      seen[size][pattern].push(await packets(hosts[size], pattern, VISIT_SECONDS));
-  const median = (of: (p: SmallPackets) => number) =>
-    perSize((size) => {
-      const at = (pattern: Pattern) => spread(seen[size][pattern].map(of)).median;
-      return { one: at('one'), random: at('random') };
-    });
-  return { pps: median((p) => p.pps), cost: median((p) => p.busy / p.pps) };
+  const seen = await smallPackets(
+    places.map(([size, pattern]) => path(hosts[size], pattern)),
+    SLICES,
+  );
+  const at = (size: SizeName, pattern: Pattern) => seen[places.findIndex(([s, p]) => s === size && p === pattern)]!;
+  return perSize((size) => ({ one: at(size, 'one'), random: at(size, 'random') }));
 }
 
 /** The entry of a record that is there: its VM is on that host now. */
@@ -160,8 +119,8 @@ async function updates(host: ScaleHost, template: Location, round: number): Prom
 /** One flow among a million records while records of others change at a steady rate. */
 async function besideChanges(host: ScaleHost, template: Location, round: number) {
   let sent: SmallPackets | undefined;
-  const flow = packets(host, 'one', BESIDE_SECONDS).then((p) => {
-    sent = p;
+  const flow = smallPackets([path(host, 'one')], { seconds: BESIDE_SECONDS, rotations: 1 }).then((p) => {
+    sent = p[0];
   });
   const from = performance.now();
   let changed = 0;
@@ -174,7 +133,7 @@ async function besideChanges(host: ScaleHost, template: Location, round: number)
   const rate = changed / ((performance.now() - from) / 1000);
   await flow;
   const { pps, lost } = sent;
-  const arrived = pps * BESIDE_SECONDS;
+  const arrived = pps[0]! * BESIDE_SECONDS;
   return { arrived: arrived / (arrived + lost), rate };
 }
 
@@ -214,12 +173,15 @@ async function measure(rounds: number): Promise<ScaleFigures> {
     const seen = await flows(all);
     for (const size of SIZE_NAMES)
       for (const pattern of PATTERNS) {
-        pps[size][pattern].push(seen.pps[size][pattern]);
-        cost[size][pattern].push(seen.cost[size][pattern]);
+        const { pps: rates, busy } = seen[size][pattern];
+        pps[size][pattern].push(...rates);
+        cost[size][pattern].push(busy / spread(rates).median);
       }
     changes.push(await updates(all.million, template, round));
     beside.push(await besideChanges(all.million, template, round));
-    const kpps = SIZE_NAMES.map((size) => PATTERNS.map((p) => (seen.pps[size][p] / 1e3).toFixed(0)).join('/'));
+    const kpps = SIZE_NAMES.map((size) =>
+      PATTERNS.map((p) => (spread(seen[size][p].pps).median / 1e3).toFixed(0)).join('/'),
+    );
     progress(
       `round ${round + 1}/${rounds}: kpps ${kpps.join(' | ')}, ${(changes.at(-1)!.perSecond / 1e3).toFixed(0)} k updates/s`,
     );
@@ -238,20 +200,15 @@ async function measure(rounds: number): Promise<ScaleFigures> {
   };
 }
 
-function compile(): void {
-  if (os.cpus().length < 2) throw new Error('bench:records needs two CPUs: one generates, one forwards');
-  for (const build of ['bin/bpf.sh', 'bench/build.sh']) execFileSync(`${root}/${build}`, { stdio: ['ignore', 2, 2] });
-}
-
-async function main(o: Options): Promise<number> {
-  const figures = await measure(o.rounds);
+async function run(rounds: number): Promise<Outcome> {
+  const figures = await measure(rounds);
   const verdicts = bars(figures);
-  if (o.write) publish('bench:records', markdown(figures, machine()));
-  const result = { benchmark: 'records', machine: machine(), figures, bars: verdicts };
-  process.stdout.write(o.output === 'json' ? `${JSON.stringify(result)}\n` : `\n${forPeople(figures)}\n`);
-  process.stdout.write(`${verdictLine(verdicts)}\n`);
-  return o.bars && verdicts.some((v) => !v.held) ? 1 : 0;
+  return {
+    data: { benchmark: 'records', machine: machine(), figures, bars: verdicts },
+    table: forPeople(figures),
+    markdown: markdown(figures, machine()),
+    bars: verdicts,
+  };
 }
 
-const chosen = options();
-await isolated(compile, () => main(chosen)).catch(fail);
+await runBenchmark({ name: 'bench:records', rounds: 'rounds over all sizes', run });

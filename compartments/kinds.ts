@@ -49,6 +49,7 @@ export const KINDS: { readonly [K in Kind]: KindRule<K> } = {
     insideNetns: true,
   },
   entry: { rank: 8, mutable: ['value'], impact: impact('none', 'flow', 'flow', 'flow'), insideNetns: false },
+  entries: { rank: 8, mutable: ['table'], impact: impact('none', 'flow', 'flow', 'flow'), insideNetns: false },
   connection: {
     rank: 9,
     // A tunnel that is up was authenticated with the former secret towards the former peer, and rekeying never asks again.

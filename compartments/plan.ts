@@ -5,6 +5,10 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { KINDS, type KindRule } from './kinds.ts';
+import { FEW, packedOps } from './packed.ts';
+
+export { FEW } from './packed.ts';
+
 import type { AnyResource, Impact, Op, Verb } from './resource.ts';
 
 const identity = (r: AnyResource): string => `${r.kind} ${r.key}`;
@@ -52,7 +56,10 @@ class Inventory {
   }
 }
 
-/** Throws when two desired resources share an identity: that is a fault of this program, never of the operator. */
+/**
+ * Packed entries of a map are compared with packed ones: desired and actual must both have the map packed, or both not. Throws
+ * when two desired resources share an identity: that is a fault of this program, never of the operator.
+ */
 export function plan(desired: readonly AnyResource[], actual: readonly AnyResource[]): readonly Op[] {
   const wanted = new Inventory();
   for (const r of desired) {
@@ -62,10 +69,11 @@ export function plan(desired: readonly AnyResource[], actual: readonly AnyResour
   const present = new Inventory();
   for (const r of actual) present.put(r);
 
-  const gone = actual.filter((r) => !wanted.get(r));
+  const gone = actual.filter((r) => r.kind !== 'entries' && !wanted.get(r));
   const dying = new Set(gone.filter((r) => r.kind === 'netns').map((r) => r.key));
-  const changes: Op[] = [];
+  const changes: Op[] = packedOps(desired, actual).map(({ verb, resource, from }) => op(verb, resource, from));
   for (const want of desired) {
+    if (want.kind === 'entries') continue;
     const have = present.get(want);
     if (have) changes.push(...change(want, have));
     else changes.push(op('create', want));
@@ -86,5 +94,25 @@ export const worstImpact = (ops: readonly Op[]): Impact =>
   ops.reduce<Impact>((worst, o) => (GRAVITY.indexOf(o.impact) > GRAVITY.indexOf(worst) ? o.impact : worst), 'none');
 
 /** One line for people: `update route c2 10.1.0.0/24 100 (flow)`. */
-export const describeOp = (o: Op): string =>
-  `${o.verb} ${o.resource.label ?? identity(o.resource)}${o.impact === 'none' ? '' : ` (${o.impact})`}`;
+export const describeOp = (o: Op): string => {
+  const { resource: r } = o;
+  const what = r.kind === 'entries' ? `${r.spec.table.count} entries of ${r.key}` : (r.label ?? identity(r));
+  return `${o.verb} ${what}${o.impact === 'none' ? '' : ` (${o.impact})`}`;
+};
+
+/** A line for each of a few ops, a line for each sort of many. */
+export function describeOps(ops: readonly Op[]): readonly string[] {
+  if (ops.length <= FEW) return ops.map(describeOp);
+  const counts = new Map<string, number>();
+  for (const { verb, resource: r } of ops) {
+    const of =
+      r.kind === 'entry'
+        ? `entries of ${r.spec.map}`
+        : r.kind === 'entries'
+          ? `entries of ${r.key}`
+          : `of kind ${r.kind}`;
+    const sort = `${verb} ${of}`;
+    counts.set(sort, (counts.get(sort) ?? 0) + (r.kind === 'entries' ? r.spec.table.count : 1));
+  }
+  return [...counts].map(([sort, n]) => `${sort}: ${n}`);
+}

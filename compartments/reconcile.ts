@@ -61,9 +61,12 @@ export async function carryOut(
     if (hand?.executeAll) while (to < ops.length && handOf.get(ops[to]!.resource.kind) === hand) to++;
     const run = ops
       .slice(from, to)
-      .filter((o) => !stopped.has(o.resource.slot) && !(o.verb === 'create' && standing.has(o.resource.kind)));
+      .filter(
+        ({ verb, resource: { kind, slot } }) =>
+          (kind === 'entries' || !stopped.has(slot)) && !(verb === 'create' && standing.has(kind)),
+      );
     if (run.length === 0) continue;
-    const result = hand?.executeAll ? await hand.executeAll(run) : await carryOutOne(hand, run[0]!);
+    const result = hand?.executeAll ? await hand.executeAll(run, stopped) : await carryOutOne(hand, run[0]!);
     for (const op of result.done) done.push(op);
     for (const failure of result.failures) {
       failures.push(failure);

@@ -7,6 +7,7 @@
  */
 import type { Address, Mac } from '../lib/address.ts';
 import type { Prefix } from '../lib/prefix.ts';
+import type { EntryTable } from './entry-table.ts';
 import type { Slot } from './numbers.ts';
 
 /** `ip link … alias` of every link we make. */
@@ -62,6 +63,11 @@ export interface Specs {
   };
   /** One entry of a pinned eBPF map, bytes as hex. key `<map> <key hex>` */
   entry: { readonly map: string; readonly key: string; readonly value: string };
+  /**
+   * All entries of one pinned eBPF map, of all slots, packed: in place of a million of kind `entry`. Of the default slot; each
+   * row has its own. key = map name. In an op, the entries that the verb is for.
+   */
+  entries: { readonly table: EntryTable; labelOf?(row: number, table: EntryTable): string };
   /** A charon connection with its secret, compared by a keyed digest over both. key = connection name */
   connection: { readonly digest: string };
 }
@@ -110,6 +116,9 @@ export interface Hand {
   observe(slot: Slot | 'all'): Promise<readonly AnyResource[]>;
   /** Idempotent: creating what is there with the same spec and deleting what is absent succeed. Throws on failure. */
   execute(op: Op): Promise<void>;
-  /** The same for many ops, none of which needs another one's effect; where it is there, the loop prefers it. Never rejects. */
-  executeAll?(ops: readonly Op[]): Promise<Executed>;
+  /**
+   * The same for many ops, none of which needs another one's effect; where it is there, the loop prefers it. Never rejects.
+   * `stopped` = slots whose rows of packed ops are left out; a row that fails is told as an op of its own.
+   */
+  executeAll?(ops: readonly Op[], stopped?: ReadonlySet<Slot>): Promise<Executed>;
 }

@@ -9,9 +9,9 @@ import {
   addressFromBytes,
   type Family,
   type Mac,
-  macBytes,
   macFromBytes,
   mappedBytes,
+  putMac,
   putMapped,
 } from '../lib/address.ts';
 import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
@@ -22,6 +22,8 @@ export const ABI = 3;
 /** Maps whose entries are resources; `drops` holds counters and `events` is a ring buffer: those are only read. */
 export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers', 'replicas'] as const;
 export type EntryMap = (typeof ENTRY_MAPS)[number];
+/** Those with an entry or more for each record: too many for a resource each. */
+export const RECORD_MAPS = ['records', 'macs'] as const;
 export const PINNED_MAPS = [...ENTRY_MAPS, 'drops', 'events'] as const;
 
 export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire' } as const;
@@ -170,8 +172,9 @@ const view = (b: Uint8Array) => new DataView(b.buffer, b.byteOffset, b.byteLengt
 /** Byte by byte: a DataView for each of a million entries would take a third of the time. */
 class Writer {
   readonly bytes: Uint8Array;
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
+  /** @param to a size, or zero bytes to write into. */
+  constructor(to: number | Uint8Array) {
+    this.bytes = typeof to === 'number' ? new Uint8Array(to) : to;
   }
   u32(at: number, value: number): this {
     return this.u16(at, value).u16(at + 2, value >>> 16);
@@ -182,7 +185,7 @@ class Writer {
     return this;
   }
   mac(at: number, mac: Mac): this {
-    this.bytes.set(macBytes(mac), at);
+    putMac(this.bytes, at, mac);
     return this;
   }
   address(at: number, address: Address): this {
@@ -220,9 +223,10 @@ export function decodePort(b: Uint8Array): Port {
   };
 }
 
-export function encodeLocation(l: Location): Uint8Array {
+/** @param into zero bytes to write into, for who encodes a million of them. */
+export function encodeLocation(l: Location, into?: Uint8Array): Uint8Array {
   const o = OFFSET.location;
-  const w = new Writer(SIZE.location).u32(o.rdid, l.rdid).u32(o.vsid, l.vsid).u32(o.port, l.port);
+  const w = new Writer(into ?? SIZE.location).u32(o.rdid, l.rdid).u32(o.vsid, l.vsid).u32(o.port, l.port);
   w.u32(o.uplink, l.uplink).u32(o.flags, l.flags).u16(o.mtu, l.mtu).mac(o.mac, l.mac);
   w.address(o.destination, l.destination).address(o.source, l.source).address(o.next_hop, l.nextHop);
   return w.bytes;
@@ -257,15 +261,15 @@ export function decodeRoute(b: Uint8Array): Route {
   return route.flags & ROUTE_VIA ? { ...route, via: decodeLocation(b.subarray(o.via)) } : route;
 }
 
-export const encodeRecordKey = (rdid: Slot, address: Address): Uint8Array =>
-  new Writer(SIZE.recordKey).u32(0, rdid).address(4, address).bytes;
+export const encodeRecordKey = (rdid: Slot, address: Address, into?: Uint8Array): Uint8Array =>
+  new Writer(into ?? SIZE.recordKey).u32(0, rdid).address(4, address).bytes;
 export const decodeRecordKey = (b: Uint8Array): { rdid: Slot; address: Address } => ({
   rdid: u32(b, 0),
   address: addressAt(b, 4),
 });
 
-export const encodeMacKey = (vsid: Vsid, mac: Mac): Uint8Array =>
-  new Writer(SIZE.macKey).u32(0, vsid).mac(4, mac).bytes;
+export const encodeMacKey = (vsid: Vsid, mac: Mac, into?: Uint8Array): Uint8Array =>
+  new Writer(into ?? SIZE.macKey).u32(0, vsid).mac(4, mac).bytes;
 export const decodeMacKey = (b: Uint8Array): { vsid: Vsid; mac: Mac } => ({ vsid: u32(b, 0), mac: macAt(b, 4) });
 
 /** IPv4 prefixes lie under ::ffff:0:0/96. */

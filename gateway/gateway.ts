@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { GatewayConfig } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
-import { describeOp, plan } from '../compartments/plan.ts';
+import { describeOp, describeOps, FEW, plan } from '../compartments/plan.ts';
 import {
   carryOut,
   type Failure,
@@ -26,6 +26,7 @@ import { changeInForce } from '../control/change.ts';
 import { mergeRecords, ownRecords } from '../control/merge.ts';
 import type { AskForChanges, RecordRefusal } from '../control/plane.ts';
 import type { Changed, RecordChange, RecordStore } from '../encap/records.ts';
+import type { Address } from '../lib/address.ts';
 import type { Result } from '../lib/result.ts';
 import { err, ok } from '../lib/result.ts';
 import { Turns } from '../lib/turns.ts';
@@ -51,6 +52,8 @@ export interface Tunnels {
   expect(running: Running): void;
   /** From here on the named interfaces are watched, adopted when they are up, and dialled when they are to be. */
   loaded(running: Running): void;
+  /** The addresses that can be dialled from: told after every look at the gateway's own NICs. */
+  dialFrom(addresses: ReadonlySet<Address>): void;
   /** undefined while it is not known: charon has not answered since this process started. */
   up(): ReadonlySet<string> | undefined;
 }
@@ -61,6 +64,8 @@ export interface Parts {
   readonly tunnels: Tunnels;
   readonly store: Store;
   readonly log: Logger;
+  /** Addresses of the default compartment on NICs that are up and have a carrier. */
+  usableAddresses(): ReadonlySet<Address>;
   /** Reads and checks a configuration file. */
   load(source: Source): Result<GatewayConfig, readonly ConfigError[]>;
   /** Every resource of a slot, or of all, as they must be now. */
@@ -295,7 +300,7 @@ export class Gateway {
 
   /**
    * Connections first: only then may the tunnels be watched and dialled, and only a watched tunnel that is up keeps its routes
-   * when the rest is compared.
+   * when the rest is compared. What is dialled waits for the rest: without its address on the NIC a dial would only fail.
    */
   async #adopt(): Promise<Outcome> {
     const running = this.#running;
@@ -303,12 +308,14 @@ export class Gateway {
     const first = await this.#reconcile('all', this.#charon());
     if (running) this.#parts.tunnels.loaded(running);
     const rest = await this.#reconcile('all');
+    this.#parts.tunnels.dialFrom(this.#parts.usableAddresses());
     return { ...rest, done: [...first.done, ...rest.done] };
   }
 
   async #reconcileEach(scopes: readonly Scope[]): Promise<Outcome> {
     const outcomes: Outcome[] = [];
     for (const scope of scopes) outcomes.push(await this.#reconcile(scope));
+    this.#parts.tunnels.dialFrom(this.#parts.usableAddresses());
     return {
       done: outcomes.flatMap((o) => o.done),
       failures: outcomes.flatMap((o) => o.failures),
@@ -333,7 +340,8 @@ export class Gateway {
 
   #tell({ done, failures }: Outcome): void {
     const { log, later } = this.#parts;
-    for (const op of done) log.info({ routingDomain: this.routingDomain(op.resource.slot) }, describeOp(op));
+    if (done.length > FEW) for (const text of describeOps(done)) log.info(text);
+    else for (const op of done) log.info({ routingDomain: this.routingDomain(op.resource.slot) }, describeOp(op));
     for (const { op, error } of failures) {
       const { slot } = op.resource;
       log.error({ routingDomain: this.routingDomain(slot), err: error }, `failed: ${describeOp(op)}`);

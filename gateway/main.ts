@@ -18,6 +18,8 @@ import type { RecordPlane } from '../control/plane.ts';
 import { ABI } from '../encap/abi.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
+import { usableAddresses } from '../kernel/local-addresses.ts';
+import { Namespaces } from '../kernel/namespaces.ts';
 import { warmThreadPool } from '../kernel/netns.ts';
 import { ServiceNotifier } from '../kernel/notify.ts';
 import { removeOtherPinned } from '../kernel/pinned.ts';
@@ -103,12 +105,14 @@ async function main(): Promise<void> {
     sysctls: sysctlNames,
     nics: () => running()?.config.netAdapters ?? [],
   });
+  const namespaces = new Namespaces();
   const charon = new Charon(options.vici, running, notice, log);
   const gateway: Gateway = new Gateway({
     hands: () => [kernel, dataPlane.hand, ...charon.hands()],
     tunnels: charon,
     store,
     log,
+    usableAddresses: () => usableAddresses(namespaces),
     load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
     desired: (candidate, up, scope) => desiredResources(candidate, up, scope, dataPlane, store.digestKey),
     recordOps: (before, after, networks) => dataPlane.recordOps(before, after, networks),

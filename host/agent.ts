@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import type { RoutingDomainId } from '../compartments/compartment.ts';
 import type { HostConfig } from '../compartments/host.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
-import { describeOp } from '../compartments/plan.ts';
+import { describeOp, describeOps } from '../compartments/plan.ts';
 import { carryOut, type Failure, type Outcome, reconcile } from '../compartments/reconcile.ts';
 import { formatRecordError } from '../compartments/record-reasons.ts';
 import type { AnyResource, Hand, Kind, Op } from '../compartments/resource.ts';
@@ -22,7 +22,7 @@ import { watchEvents } from '../control/io/ring.ts';
 import { Learner } from '../control/learner.ts';
 import { mergeRecords, ownRecords } from '../control/merge.ts';
 import type { AskForChanges, RecordPlane, RecordRefusal } from '../control/plane.ts';
-import { ABI, ENTRY_MAPS, PINNED_MAPS, PROGRAMS, slotOfEntry } from '../encap/abi.ts';
+import { ABI, ENTRY_MAPS, PINNED_MAPS, PROGRAMS, RECORD_MAPS, slotOfEntry } from '../encap/abi.ts';
 import { hostDomains, type Link, overlayLink, overlayResources } from '../encap/overlay.ts';
 import type { Machine } from '../encap/record-ops.ts';
 import type { RecordChange, RecordStore } from '../encap/records.ts';
@@ -106,7 +106,7 @@ export class HostAgent implements RecordPlane {
       nics: () => [],
     });
     const entries = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
-    this.#hands = [devicesOnly(this.#kernel), new EntryHand(entries, slotOfEntry)];
+    this.#hands = [devicesOnly(this.#kernel), new EntryHand(entries, slotOfEntry, RECORD_MAPS)];
   }
 
   /** Makes reality the same as the configuration. Rejects when reality cannot be read. */
@@ -126,7 +126,7 @@ export class HostAgent implements RecordPlane {
   }
 
   #tell(done: readonly Op[], failures: readonly Failure[]): void {
-    for (const op of done) this.#log.info(describeOp(op));
+    for (const text of describeOps(done)) this.#log.info(text);
     for (const { op, error } of failures) this.#log.error({ err: error }, `failed: ${describeOp(op)}`);
   }
 
@@ -149,7 +149,8 @@ export class HostAgent implements RecordPlane {
       this.#log.error({ err: e }, 'configuration refused, the former one stays in force');
       return;
     }
-    await this.reconcile();
+    const { done, settled } = await this.reconcile();
+    this.#log.info({ ops: done.length, settled }, 'configuration read again');
   }
 
   /** Whether the configuration names the device. */
@@ -233,10 +234,8 @@ export class HostAgent implements RecordPlane {
     const table = this.#state.assign(config);
     this.#domains = new Map(config.routingDomains.map((d) => [slotOf(table, d.routingDomainId), d.routingDomainId]));
     const machine = this.#machine();
-    const overlay = overlayResources({
-      ...machine,
-      domains: hostDomains(config, (d) => slotOf(table, d.routingDomainId)),
-    });
+    const domains = hostDomains(config, (d) => slotOf(table, d.routingDomainId));
+    const overlay = overlayResources({ ...machine, domains }, true);
     return [
       ...settingResources(hostSettings(config), actual),
       ...overlay,

@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Argument, Command, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
 import { monitorCommand } from '../control/cli/monitor.ts';
 import { type Reach, recordCommand } from '../control/cli/record.ts';
@@ -15,7 +15,13 @@ import { HOST_NOUNS, show } from './show.ts';
 import { DeviceWatch } from './watch.ts';
 
 /** New devices of VMs are told by the kernel; looking finds what was missed or changed by others. */
-const LOOK_MS = 5000;
+const LOOK_SECONDS = 5;
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 86_400)) throw new InvalidArgumentError('seconds, more than 0 and at most 86400.');
+  return value;
+}
 
 /** The object lies beside the bundle in the product, and in dist/ of a source tree. */
 function defaultObject(): string {
@@ -31,11 +37,12 @@ interface Place {
 /** Beside the state unless told otherwise, so that agents of several hosts on one machine do not meet. */
 const socketOf = ({ state, socket }: Place): string => socket ?? path.join(state, 'api.sock');
 
-async function run(options: AgentOptions & Place): Promise<void> {
+async function run(options: AgentOptions & Place & { readonly look: number }): Promise<void> {
   const log = pino({ name: 'hnvhost' });
   await warmThreadPool();
   const agent = new HostAgent(options, log);
   const service = new ServiceNotifier(process.env);
+  const lookMs = Math.min(1000 * options.look, service.watchdogIntervalMs ?? Number.POSITIVE_INFINITY);
   let ended = false;
   let sleep = new AbortController();
   const wake = () => sleep.abort();
@@ -59,7 +66,7 @@ async function run(options: AgentOptions & Place): Promise<void> {
   log.info({ ops: first.done.length, settled: first.settled }, 'the overlay is in place');
   service.ready();
   while (!ended) {
-    await delay(LOOK_MS, undefined, { signal: sleep.signal }).catch(() => undefined);
+    await delay(lookMs, undefined, { signal: sleep.signal }).catch(() => undefined);
     if (ended) break;
     sleep = new AbortController();
     watch.begin();
@@ -86,7 +93,12 @@ program
   .addOption(pin())
   .addOption(socket())
   .option('--object <file>', 'overlay.bpf.o', defaultObject())
-  .action((options: AgentOptions & Place) => run(options));
+  .addOption(
+    new Option('--look <seconds>', 'how often everything is compared, whatever events tell')
+      .argParser(seconds)
+      .default(LOOK_SECONDS),
+  )
+  .action(run);
 
 program
   .command('validate')

@@ -2,111 +2,57 @@
  * The hand for entries of pinned eBPF maps. Everything in the maps it is given is ours: maps that the data plane itself writes
  * (counters, learned addresses) are not given to it.
  *
- * `observe('all')` reads the maps and sorts the entries by slot; `observe(slot)` looks up the entries known for that slot, so
- * it costs nothing per other tenant, and does not see entries that somebody added behind our back. Arrays have all their keys
- * always: an all-zero value counts as absent, and delete writes zeros.
+ * `observe('all')` reads the maps; those that are said to be packed come as one resource of kind `entries`. `observe(slot)` looks
+ * up the entries known for that slot, each as a resource, so it costs nothing per other tenant, and does not see entries that
+ * somebody added behind our back. Arrays have all their keys always: an all-zero value counts as absent, and delete writes zeros.
  *
  * Many ops at once go by map and in batches: a system call for each would take most of the time of a million records.
  */
 import { setImmediate } from 'node:timers/promises';
+import { type EntryTable, wordsOf } from '../compartments/entry-table.ts';
 import type { Slot } from '../compartments/numbers.ts';
+import { rowResource } from '../compartments/packed.ts';
 import type { AnyResource, Executed, Failure, Hand, Kind, Op, Resource, Specs } from '../compartments/resource.ts';
-import type { BpfMap } from './bpf/map.ts';
-import { batched, bytes, type EntryOp, Staging } from './staging.ts';
+import { BATCH, type BpfMap } from './bpf/map.ts';
+import { asResources, type EntryIndex, Reading } from './entry-index.ts';
+import { batched, bytes, deleteRows, type EntryOp, Staging } from './staging.ts';
 
 /** The compartment an entry belongs to; both parts as bytes. */
 export type SlotOfEntry = (map: string, key: Uint8Array, value: Uint8Array) => Slot;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const entry = (spec: Specs['entry'], slot: Slot): Resource<'entry'> => ({
-  kind: 'entry',
-  key: `${spec.map} ${spec.key}`,
-  slot,
-  spec,
-});
 const isZero = (bytes: Uint8Array): boolean => bytes.every((b) => b === 0);
 
-/** Which entries each slot has; each entry is in one slot. Their values are the kernel's: a million of them twice is too much. */
-class EntryIndex {
-  readonly #slots = new Map<string, Map<string, Slot>>(); // by map and key
-  readonly #keys = new Map<Slot, Map<string, Set<string>>>(); // by slot and map
-
-  put(map: string, key: string, slot: Slot): void {
-    const slots = within(this.#slots, map, () => new Map<string, Slot>());
-    const former = slots.get(key);
-    if (former === slot) return;
-    if (former !== undefined) this.#keys.get(former)?.get(map)?.delete(key);
-    slots.set(key, slot);
-    const ofSlot = within(this.#keys, slot, () => new Map<string, Set<string>>());
-    within(ofSlot, map, () => new Set<string>()).add(key);
-  }
-
-  drop(map: string, key: string): void {
-    const slots = this.#slots.get(map);
-    const slot = slots?.get(key);
-    if (slot === undefined) return;
-    slots?.delete(key);
-    this.#keys.get(slot)?.get(map)?.delete(key);
-  }
-
-  of(slot: Slot): readonly (readonly [map: string, key: string])[] {
-    return [...(this.#keys.get(slot) ?? [])].flatMap(([map, keys]) => [...keys].map((key) => [map, key] as const));
-  }
-}
-
-function within<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let value = map.get(key);
-  if (value === undefined) {
-    value = make();
-    map.set(key, value);
-  }
-  return value;
-}
-
-/** A reading of all maps; what is executed meanwhile goes into it too. */
-class Reading {
-  readonly index = new EntryIndex();
-  readonly #found = new Map<string, Map<string, Resource<'entry'>>>(); // by map and key
-
-  put(resource: Resource<'entry'>): void {
-    const { map, key } = resource.spec;
-    this.index.put(map, key, resource.slot);
-    within(this.#found, map, () => new Map<string, Resource<'entry'>>()).set(key, resource);
-  }
-
-  drop(map: string, key: string): void {
-    this.index.drop(map, key);
-    this.#found.get(map)?.delete(key);
-  }
-
-  all(): readonly Resource<'entry'>[] {
-    const found: Resource<'entry'>[] = [];
-    for (const entries of this.#found.values()) for (const resource of entries.values()) found.push(resource);
-    return found;
-  }
-}
-
 export class EntryHand implements Hand {
-  readonly kinds: readonly Kind[] = ['entry'];
+  readonly kinds: readonly Kind[] = ['entry', 'entries'];
   readonly #maps: ReadonlyMap<string, BpfMap>;
   readonly #slotOf: SlotOfEntry;
+  readonly #packed: ReadonlySet<string>;
+  /** From the first look at one slot on: a host, which has only full looks, never needs it. */
   #index: EntryIndex | undefined;
   readonly #readings = new Set<Reading>();
 
-  constructor(maps: ReadonlyMap<string, BpfMap>, slotOf: SlotOfEntry) {
+  /** @param packed names of the maps whose entries come and go packed when there are many. */
+  constructor(maps: ReadonlyMap<string, BpfMap>, slotOf: SlotOfEntry, packed: readonly string[] = []) {
     for (const [name, map] of maps) if (map.perCpu) throw new TypeError(`map ${name} is per CPU: it holds no entries`);
     this.#maps = maps;
     this.#slotOf = slotOf;
+    this.#packed = new Set(packed);
   }
 
   async observe(slot: Slot | 'all'): Promise<readonly AnyResource[]> {
-    if (slot === 'all') return (await this.#read()).all();
-    const index = this.#index ?? (await this.#read()).index;
+    if (slot === 'all') return asResources((await this.#read(this.#index !== undefined)).tables(), this.#packed);
+    if (!this.#index) await this.#read(true);
+    const index = this.#index!;
     return index.of(slot).flatMap(([map, key]) => this.#lookUp(index, map, key, slot));
   }
 
   async execute(op: Op): Promise<void> {
-    if (op.resource.kind !== 'entry') throw new Error('not a resource of the entry hand');
+    if (op.resource.kind !== 'entry') {
+      const { failures } = await this.executeAll([op]);
+      if (failures[0]) throw failures[0].error;
+      return;
+    }
     const { spec } = op.resource;
     try {
       if (op.verb === 'delete') this.#delete(spec);
@@ -117,25 +63,84 @@ export class EntryHand implements Hand {
   }
 
   /** Once an op of a slot has failed, the rest of its ops are left out. */
-  async executeAll(ops: readonly Op[]): Promise<Executed> {
+  async executeAll(ops: readonly Op[], stoppedBefore: ReadonlySet<Slot> = new Set()): Promise<Executed> {
     const done: Op[] = [];
     const failures: Failure[] = [];
-    const stopped = new Set<Slot>();
-    for (const batch of batched(ops)) {
-      for (let rest = batch; ; ) {
-        if (stopped.size > 0) rest = rest.filter((op) => !stopped.has(op.resource.slot));
-        if (rest.length === 0) break;
-        const { through, error } = this.#carryOut(rest);
-        for (let i = 0; i < through; i++) done.push(rest[i]!);
-        const at = rest[through];
-        if (!at) break;
-        stopped.add(at.resource.slot);
-        failures.push({ op: at, error: failed(at, error) });
-        rest = rest.slice(through + 1);
+    const stopped = new Set(stoppedBefore);
+    for (const run of runsOf(ops)) {
+      const { resource } = run[0]!;
+      if (resource.kind === 'entries') {
+        const { through, failed: broken } = await this.#carryOutPacked(run[0]!, resource, stopped);
+        if (through) done.push(run[0]!);
+        for (const failure of broken) failures.push(failure);
+        continue;
+      }
+      for (const batch of batched(run)) {
+        for (let rest = batch; ; ) {
+          if (stopped.size > 0) rest = rest.filter((op) => !stopped.has(op.resource.slot));
+          if (rest.length === 0) break;
+          const { through, error } = this.#carryOut(rest);
+          for (let i = 0; i < through; i++) done.push(rest[i]!);
+          const at = rest[through];
+          if (!at) break;
+          stopped.add(at.resource.slot);
+          failures.push({ op: at, error: failed(at, error) });
+          rest = rest.slice(through + 1);
+        }
+        await setImmediate(); // a large policy must not hold up the loop
+      }
+    }
+    return { done, failures };
+  }
+
+  /** Rows of stopped slots are left out; a row that fails stops its slot. `through` = some rows were carried out. */
+  async #carryOutPacked(
+    op: Op,
+    resource: Resource<'entries'>,
+    stopped: Set<Slot>,
+  ): Promise<{ through: boolean; failed: Failure[] }> {
+    const broken: Failure[] = [];
+    const whole = resource.spec.table;
+    let through = false;
+    for (let from = 0; from < whole.count; ) {
+      const to = Math.min(from + BATCH, whole.count);
+      const rows = stopped.size > 0 ? rowsWithout(whole, from, to, stopped) : undefined;
+      const { done, error } = rows
+        ? this.#writeRows(whole.pick(rows), 0, rows.length, op.verb === 'delete')
+        : this.#writeRows(whole, from, to, op.verb === 'delete');
+      if (done > 0) through = true;
+      if (error === undefined) from = to;
+      else {
+        const at = rows ? rows[done]! : from + done;
+        const single: Op = { ...op, resource: rowResource(resource, at) };
+        broken.push({ op: single, error: failed(single, error) });
+        stopped.add(single.resource.slot);
+        from = at + 1;
       }
       await setImmediate(); // a large policy must not hold up the loop
     }
-    return { done, failures };
+    return { through, failed: broken };
+  }
+
+  #writeRows(table: EntryTable, from: number, to: number, gone: boolean): { done: number; error?: unknown } {
+    if (from === to) return { done: 0 };
+    try {
+      const map = this.#map(table.map);
+      const [keys, values] = [table.keys(from, to), table.values(from, to)];
+      const { done, error } =
+        gone && !map.isArray
+          ? deleteRows(map, keys, to - from)
+          : map.setBatch(keys, gone ? Buffer.alloc(values.length) : values, to - from);
+      for (let row = from; row < from + done; row++) {
+        if (!this.#index && this.#readings.size === 0) break;
+        const [key, value] = [table.keys(row, row + 1), table.values(row, row + 1)];
+        if (gone) this.#deleted(table.map, key);
+        else this.#written(table.map, key, value, table.slot(row));
+      }
+      return error ? { done, error } : { done };
+    } catch (e) {
+      return { done: 0, error: e };
+    }
   }
 
   /** A batch of one map and one sort, up to the first op that fails. */
@@ -145,11 +150,13 @@ export class EntryHand implements Hand {
       const gone = verb === 'delete';
       const staging = new Staging(this.#map(resource.spec.map), batch, gone);
       const { done, error } = staging.write();
-      for (let i = 0; i < done; i++) {
-        const { spec } = batch[i]!.resource;
-        if (gone) this.#deleted(spec);
-        else this.#written(spec, this.#slotOf(spec.map, staging.key(i), staging.value(i)));
-      }
+      if (this.#index || this.#readings.size > 0)
+        for (let i = 0; i < done; i++) {
+          const { map } = batch[i]!.resource.spec;
+          const [key, value] = [staging.key(i), staging.value(i)];
+          if (gone) this.#deleted(map, key);
+          else this.#written(map, key, value, this.#slotOf(map, key, value));
+        }
       return { through: done, error: error ?? staging.error };
     } catch (e) {
       return { through: 0, error: e };
@@ -161,7 +168,7 @@ export class EntryHand implements Hand {
     const key = bytes(spec.key, map.keySize, 'key');
     const value = bytes(spec.value, map.valueSize, 'value');
     map.set(key, value);
-    this.#written(spec, this.#slotOf(spec.map, key, value));
+    this.#written(spec.map, key, value, this.#slotOf(spec.map, key, value));
   }
 
   #delete(spec: Specs['entry']): void {
@@ -169,16 +176,19 @@ export class EntryHand implements Hand {
     const key = bytes(spec.key, map.keySize, 'key');
     if (map.isArray) map.set(key, Buffer.alloc(map.valueSize));
     else map.delete(key);
-    this.#deleted(spec);
+    this.#deleted(spec.map, key);
   }
 
-  #written(spec: Specs['entry'], slot: Slot): void {
-    this.#index?.put(spec.map, spec.key, slot);
-    for (const reading of this.#readings) reading.put(entry(spec, slot));
+  #written(map: string, key: Uint8Array, value: Uint8Array, slot: Slot): void {
+    if (!this.#index && this.#readings.size === 0) return;
+    const [k, v] = [wordsOf(key), wordsOf(value)];
+    this.#index?.put(map, key.length, k, slot);
+    for (const reading of this.#readings) reading.table(map, key.length, value.length).put(slot, k, v);
   }
 
-  #deleted({ map, key }: Specs['entry']): void {
-    this.#index?.drop(map, key);
+  #deleted(map: string, key: Uint8Array): void {
+    if (!this.#index && this.#readings.size === 0) return;
+    this.#index?.drop(map, wordsOf(key));
     for (const reading of this.#readings) reading.drop(map, key);
   }
 
@@ -188,41 +198,61 @@ export class EntryHand implements Hand {
     return map;
   }
 
-  async #read(): Promise<Reading> {
+  async #read(indexed: boolean): Promise<Reading> {
     const reading = new Reading();
     this.#readings.add(reading);
     try {
-      for (const [name, map] of this.#maps)
-        for (const batch of map.batches()) {
-          for (const [key, value] of batch)
-            if (map.isArray && isZero(value)) reading.drop(name, hex(key));
-            else reading.put(this.#entry(name, key, value));
+      for (const [name, map] of this.#maps) {
+        const { keySize, valueSize } = map;
+        const table = reading.table(name, keySize, valueSize);
+        for (const { count, keys, values } of map.packedBatches()) {
+          const [keyWords, valueWords] = [new Uint32Array(keys.buffer), new Uint32Array(values.buffer)];
+          for (let i = 0; i < count; i++) {
+            const key = keys.subarray(i * keySize, (i + 1) * keySize);
+            const value = values.subarray(i * valueSize, (i + 1) * valueSize);
+            if (map.isArray && isZero(value)) reading.drop(name, key);
+            else
+              table.put(this.#slotOf(name, key, value), keyWords, valueWords, (i * keySize) / 4, (i * valueSize) / 4);
+          }
           await setImmediate(); // a large map must not hold up the loop
         }
-      this.#index = reading.index;
+      }
+      if (indexed) this.#index = reading.index();
     } finally {
       this.#readings.delete(reading);
     }
     return reading;
   }
 
-  #entry(map: string, key: Uint8Array, value: Uint8Array): Resource<'entry'> {
-    return entry({ map, key: hex(key), value: hex(value) }, this.#slotOf(map, key, value));
-  }
-
   /** The entry as it is now, if it is still there and still of the slot. */
-  #lookUp(index: EntryIndex, name: string, text: string, slot: Slot): readonly Resource<'entry'>[] {
+  #lookUp(index: EntryIndex, name: string, key: Buffer, slot: Slot): readonly Resource<'entry'>[] {
     const map = this.#map(name);
-    const key = Buffer.from(text, 'hex');
     const value = map.get(key);
     if (!value || (map.isArray && isZero(value))) {
-      index.drop(name, text);
+      index.drop(name, wordsOf(key));
       return [];
     }
-    const found = this.#entry(name, key, value);
-    index.put(name, text, found.slot);
-    return found.slot === slot ? [found] : [];
+    const found = this.#slotOf(name, key, value);
+    index.put(name, map.keySize, wordsOf(key), found);
+    if (found !== slot) return [];
+    const spec = { map: name, key: hex(key), value: hex(value) };
+    return [{ kind: 'entry', key: `${name} ${spec.key}`, slot, spec }];
   }
+}
+
+/** A packed op by itself, others as long as none is in between. */
+function* runsOf(ops: readonly Op[]): Generator<readonly Op[]> {
+  for (let from = 0, to = 0; from < ops.length; from = to) {
+    to = from + 1;
+    if (ops[from]!.resource.kind !== 'entries') while (to < ops.length && ops[to]!.resource.kind !== 'entries') to++;
+    yield ops.slice(from, to);
+  }
+}
+
+function rowsWithout(table: EntryTable, from: number, to: number, slots: ReadonlySet<Slot>): readonly number[] {
+  const rows: number[] = [];
+  for (let row = from; row < to; row++) if (!slots.has(table.slot(row))) rows.push(row);
+  return rows;
 }
 
 function failed(op: Op, e: unknown): Error {

@@ -30,7 +30,7 @@ export interface KernelHandOptions extends NamespacesOptions {
   readonly nics: () => readonly NicInUse[];
 }
 
-type KernelKind = Exclude<Kind, 'entry' | 'connection'>;
+type KernelKind = Exclude<Kind, 'entry' | 'entries' | 'connection'>;
 interface Tools {
   readonly namespaces: Namespaces;
   readonly programs: Programs;

@@ -1,11 +1,9 @@
 /** Entry ops as the arrays of keys and values that the kernel's batch calls take (bpf(2), BPF_MAP_UPDATE_BATCH). */
 import type { Op, Resource } from '../compartments/resource.ts';
-import type { Batch, BpfMap } from './bpf/map.ts';
+import { BATCH, type Batch, type BpfMap } from './bpf/map.ts';
 
 export type EntryOp = Op & { readonly resource: Resource<'entry'> };
 
-/** Entries of one system call: large enough that the call costs nothing, short enough that timers are not late. */
-const BATCH = 4096;
 const ENOENT = 'ENOENT';
 
 /** The bytes of hexadecimal text of exactly `size` bytes. Throws RangeError. */
@@ -78,16 +76,21 @@ export class Staging {
     return this.#values.subarray(i * this.#map.valueSize, (i + 1) * this.#map.valueSize);
   }
 
-  /** An array's entries have no absence: they become zero. A key that is gone already is as good as deleted. */
+  /** An array's entries have no absence: they become zero. */
   write(): Batch {
     if (!this.#gone || this.#map.isArray) return this.#map.setBatch(this.#keys, this.#values, this.#count);
-    for (let from = 0; from < this.#count; ) {
-      const { done, error } = this.#map.deleteBatch(this.#keys.subarray(from * this.#map.keySize), this.#count - from);
-      from += done;
-      if (!error) break;
-      if (error.code !== ENOENT) return { done: from, error };
-      from++;
-    }
-    return { done: this.#count };
+    return deleteRows(this.#map, this.#keys, this.#count);
   }
+}
+
+/** Deletes `count` keys. A key that is gone already is as good as deleted. */
+export function deleteRows(map: BpfMap, keys: Buffer, count: number): Batch {
+  for (let from = 0; from < count; ) {
+    const { done, error } = map.deleteBatch(keys.subarray(from * map.keySize), count - from);
+    from += done;
+    if (!error) break;
+    if (error.code !== ENOENT) return { done: from, error };
+    from++;
+  }
+  return { done: count };
 }

@@ -39,6 +39,19 @@ function putIpv4(target: Uint8Array, at: number, text: string): void {
   target[to] = part;
 }
 
+/** The 32 bits of canonical IPv4 text, signed or not: for comparing bit by bit. */
+export function ipv4Number(text: string): number {
+  let [number, part] = [0, 0];
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === DOT) {
+      number = (number << 8) | part;
+      part = 0;
+    } else part = part * 10 + (c - ZERO);
+  }
+  return (number << 8) | part;
+}
+
 /** 4 or 16 bytes in network order. */
 export function addressBytes(a: Address): Uint8Array {
   if (a.includes(':')) return Uint8Array.from(ipaddr.parse(a).toByteArray());
@@ -85,8 +98,13 @@ const nibble = (c: number): number => (c <= NINE ? c - ZERO : (c | 0x20) - LOWER
 
 export function macBytes(m: Mac): Uint8Array {
   const b = new Uint8Array(6);
-  for (let i = 0; i < 6; i++) b[i] = (nibble(m.charCodeAt(3 * i)) << 4) | nibble(m.charCodeAt(3 * i + 1));
+  putMac(b, 0, m);
   return b;
+}
+
+/** Writes what macBytes gives. */
+export function putMac(target: Uint8Array, at: number, m: Mac): void {
+  for (let i = 0; i < 6; i++) target[at + i] = (nibble(m.charCodeAt(3 * i)) << 4) | nibble(m.charCodeAt(3 * i + 1));
 }
 const HEX = Array.from({ length: 256 }, (_, x) => x.toString(16).padStart(2, '0'));
 

@@ -1,5 +1,13 @@
 /** IP prefixes as canonical text, host bits cleared: `10.0.0.0/24`, `fd00::/64`. */
-import { type Address, addressBytes, addressFromBytes, type Family, familyOf, parseAddress } from './address.ts';
+import {
+  type Address,
+  addressBytes,
+  addressFromBytes,
+  type Family,
+  familyOf,
+  ipv4Number,
+  parseAddress,
+} from './address.ts';
 
 export type Prefix = string & { readonly __prefix: true };
 
@@ -35,6 +43,17 @@ export function contains(p: Prefix, a: Address): boolean {
   for (let i = 0; i < whole; i++) if (of[i] !== at[i]) return false;
   const rest = 0xff << (8 - (length & 7));
   return (length & 7) === 0 || (of[whole]! & rest) === (at[whole]! & rest);
+}
+
+/** `contains` of a prefix that is asked for many addresses. */
+export type Covering = (a: Address) => boolean;
+
+export function covering(p: Prefix): Covering {
+  if (prefixFamily(p) === 6) return (a) => contains(p, a);
+  const length = lengthOf(p);
+  const network = ipv4Number(networkOf(p));
+  const mask = length === 0 ? 0 : -1 << (32 - length);
+  return (a) => familyOf(a) === 4 && ((ipv4Number(a) ^ network) & mask) === 0;
 }
 
 export const overlaps = (a: Prefix, b: Prefix): boolean =>

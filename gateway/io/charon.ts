@@ -3,13 +3,17 @@ import type { Logger } from 'pino';
 import type { Slot } from '../../compartments/numbers.ts';
 import type { Hand } from '../../compartments/resource.ts';
 import { ifIdOfInterface, slotOf } from '../../compartments/slots.ts';
+import type { Address } from '../../lib/address.ts';
 import { CharonHand } from '../../vpn/io/charon-hand.ts';
 import { TunnelMonitor } from '../../vpn/io/monitor.ts';
 import type { WatchedInterface } from '../../vpn/s2s/tunnels.ts';
+import { externalAddress } from '../desired.ts';
 import type { Event } from '../event.ts';
 import type { Tunnels } from '../gateway.ts';
 import type { Running } from '../running.ts';
 import type { TunnelReading } from '../show/readings.ts';
+
+const place = (localAddress: Address | undefined) => (localAddress === undefined ? {} : { localAddress });
 
 const watched = ({ config, table }: Running): readonly WatchedInterface[] =>
   config.compartments.flatMap((c) =>
@@ -17,6 +21,7 @@ const watched = ({ config, table }: Running): readonly WatchedInterface[] =>
       interface: i,
       slot: slotOf(table, c.routingDomainId),
       ifId: ifIdOfInterface(table, c.routingDomainId, i.name),
+      ...place(i.sourceIpAddress ?? externalAddress(config, i.destination)),
     })),
   );
 
@@ -41,6 +46,8 @@ export class Charon implements Tunnels {
 
   constructor(viciSocket: string, running: () => Running | undefined, notice: (event: Event) => void, log: Logger) {
     this.#monitor = new TunnelMonitor({ path: viciSocket });
+    // Nothing is dialled before the NICs were looked at.
+    this.#monitor.setLocalAddresses(new Set());
     this.#hand = new CharonHand({ client: () => this.#monitor.client(), slots: () => slotsByName(running()) });
     this.ready = new Promise((resolve) => {
       this.#firstAnswer = resolve;
@@ -83,6 +90,10 @@ export class Charon implements Tunnels {
     if (!this.#answers) return;
     this.#monitor.setInterfaces(watched(running));
     this.#known = true;
+  }
+
+  dialFrom(addresses: ReadonlySet<Address>): void {
+    this.#monitor.setLocalAddresses(addresses);
   }
 
   up(): ReadonlySet<string> | undefined {

@@ -5,7 +5,7 @@ import type { Scope } from '../../compartments/reconcile.ts';
 import type { AnyResource, Op } from '../../compartments/resource.ts';
 import { slotOf } from '../../compartments/slots.ts';
 import { type DataPlaneEvent, watchEvents } from '../../control/io/ring.ts';
-import { ENTRY_MAPS, PINNED_MAPS, slotOfEntry } from '../../encap/abi.ts';
+import { ENTRY_MAPS, PINNED_MAPS, RECORD_MAPS, slotOfEntry } from '../../encap/abi.ts';
 import { gatewayDomains, type Link, overlayLink, overlayResources } from '../../encap/overlay.ts';
 import { type Machine, recordOps } from '../../encap/record-ops.ts';
 import type { Changed } from '../../encap/records.ts';
@@ -24,7 +24,7 @@ export class DataPlane {
   constructor(objectFile: string, pinDirectory: string) {
     this.#pinned = openPinned(objectFile, pinDirectory, PINNED_MAPS);
     const entryMaps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#pinned.maps.get(name)!]));
-    this.hand = new EntryHand(entryMaps, slotOfEntry);
+    this.hand = new EntryHand(entryMaps, slotOfEntry, RECORD_MAPS);
   }
 
   get programs(): Pinned['programs'] {
@@ -34,10 +34,8 @@ export class DataPlane {
   /** The overlay's resources of one slot or of all. A tenant's are made from that tenant alone. */
   resources({ config, table }: Running, scope: Scope): readonly AnyResource[] {
     const domains = gatewayDomains(config, (c) => slotOf(table, c.routingDomainId));
-    const all = overlayResources({
-      ...this.#machine(config),
-      domains: scope === 'all' || scope === DEFAULT_SLOT ? domains : domains.filter((d) => d.slot === scope),
-    });
+    const chosen = scope === 'all' || scope === DEFAULT_SLOT ? domains : domains.filter((d) => d.slot === scope);
+    const all = overlayResources({ ...this.#machine(config), domains: chosen }, scope === 'all');
     return scope === 'all' ? all : all.filter((r) => r.slot === scope);
   }
 

@@ -9,6 +9,8 @@ const MAP_INFO = 80; // struct bpf_map_info
 const PER_CPU = new Set([5, 6, 10, 21]);
 const ARRAYS = new Set([2, 6]);
 const ENOSPC = 28;
+/** Entries of one system call: large enough that the call costs nothing, short enough that timers are not late. */
+export const BATCH = 4096;
 
 /** Per-CPU values come for every possible CPU, online or not. */
 export function possibleCpus(): number {
@@ -23,6 +25,13 @@ export function possibleCpus(): number {
 }
 
 export type Entry = readonly [key: Buffer, value: Buffer];
+
+/** Entries whose keys and values lie one after the other from the beginnings of two buffers of their own. */
+export interface PackedBatch {
+  readonly count: number;
+  readonly keys: Uint8Array<ArrayBuffer>;
+  readonly values: Uint8Array<ArrayBuffer>;
+}
 
 /** How many entries from the first on were carried out, and why the next one was not. */
 export interface Batch {
@@ -116,14 +125,27 @@ export class BpfMap {
    * All entries, a batch a step, so that the caller can let the event loop run in between. An entry that changes meanwhile may
    * come twice or not at all.
    */
-  *batches(size = 1024): Generator<Entry[]> {
+  *batches(): Generator<Entry[]> {
+    const { keySize, valueSize } = this;
+    for (const { count, keys, values } of this.packedBatches())
+      yield Array.from(
+        { length: count },
+        (_, i): Entry => [
+          Buffer.from(keys.buffer, i * keySize, keySize),
+          Buffer.from(values.buffer, i * valueSize, valueSize),
+        ],
+      );
+  }
+
+  /** The same with the keys and the values of a batch one after the other. */
+  *packedBatches(size = BATCH): Generator<PackedBatch> {
     const { keySize, valueSize } = this;
     let count = Math.min(size, Math.max(1, this.maxEntries));
     let from: Buffer | null = null;
     for (;;) {
       const next = Buffer.alloc(Math.max(8, keySize));
-      const keys = Buffer.alloc(count * keySize);
-      const values = Buffer.alloc(count * valueSize);
+      const keys = new Uint8Array(count * keySize);
+      const values = new Uint8Array(count * valueSize);
       const got = [count];
       const result: number = libbpf.lookupBatch(this.fd, from, next, keys, values, got, batchOptions());
       if (result === -ENOSPC && count < this.maxEntries) {
@@ -131,13 +153,7 @@ export class BpfMap {
         continue;
       }
       if (result !== -ENOENT) check('map dump', result);
-      yield Array.from(
-        { length: got[0]! },
-        (_, i): Entry => [
-          keys.subarray(i * keySize, (i + 1) * keySize),
-          values.subarray(i * valueSize, (i + 1) * valueSize),
-        ],
-      );
+      yield { count: got[0]!, keys, values };
       if (result === -ENOENT) return;
       from = next;
     }

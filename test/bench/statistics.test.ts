@@ -12,14 +12,20 @@ describe('statistics', () => {
       fc.property(values, (xs) => {
         const s = spread(xs);
         assert.deepEqual(spread([...xs].reverse()), s);
-        assert.ok(s.min <= s.median && s.median <= s.max);
+        assert.ok(s.min <= s.lower && s.lower <= s.median && s.median <= s.upper && s.upper <= s.max);
+        assert.ok(s.min <= s.from && s.from <= s.median && s.median <= s.to && s.to <= s.max);
         assert.ok(xs.filter((x) => x <= s.median).length * 2 >= xs.length);
         assert.ok(xs.filter((x) => x >= s.median).length * 2 >= xs.length);
       }),
     );
   });
 
-  it('two in the middle give their mean', () => assert.deepEqual(spread([1, 2, 4, 9]), { median: 3, min: 1, max: 9 }));
+  it('two in the middle give their mean', () => assert.equal(spread([1, 2, 4, 9]).median, 3));
+
+  it('quartiles and the confidence of the median are ranks', () => {
+    const { lower, upper, from, to } = spread(Array.from({ length: 101 }, (_, i) => i));
+    assert.deepEqual({ lower, upper, from, to }, { lower: 25, upper: 75, from: 40, to: 60 });
+  });
 
   it('a ratio is taken inside a round: a machine twice as slow for both sides changes nothing', () => {
     fc.assert(
@@ -52,7 +58,7 @@ describe('bars', () => {
       verdicts.map((v) => v.held),
       [true, false],
     );
-    assert.deepEqual(verdicts[0]!.ratio, { median: 2, min: 1, max: 3 });
+    assert.deepEqual(verdicts[0]!.ratio, spread([1, 2, 3]));
     assert.equal(verdictLine(verdicts), 'bars: 1 held, 1 missed');
   });
 });

@@ -164,8 +164,8 @@ export class Model {
       if (port) return { vsid, mac, port, router: false };
       const records = d.lookupRecords.filter((r) => r.vsid === vsid && r.mac === mac && mac !== ROUTER_MAC);
       const places = records.map((r) => this.#place(d, r)).filter((p) => p !== undefined);
-      const [first] = places;
-      if (first) return (first.type === 'L2Only' && places.find((p) => p.type === 'Dynamic')) || first;
+      const place = places.find((p) => p.type !== 'L2Only') ?? places[0];
+      if (place) return place;
     }
     return undefined;
   }

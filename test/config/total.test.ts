@@ -82,7 +82,7 @@ const mutated = (text: string): fc.Arbitrary<string> =>
   );
 
 describe('loading is total', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it('a file cut off after any byte', () => {
     for (let length = 0; length <= ONE_TENANT.length; length++) soundGateway(ONE_TENANT.slice(0, length));

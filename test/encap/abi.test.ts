@@ -57,7 +57,7 @@ const location: fc.Arbitrary<abi.Location> = fc.record(
 
 describe('encap/abi', () => {
   it('has the layout that the compiler gave bpf/abi.h', function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     execFileSync(path.join(root, 'bin/bpf.sh'), { stdio: 'pipe' });
     const dump = execFileSync('bpftool', ['-j', 'btf', 'dump', 'file', path.join(root, 'dist/bpf/overlay.bpf.o')]);
     const types = (JSON.parse(dump.toString()) as { types: readonly BtfType[] }).types;

@@ -5,6 +5,7 @@ import { compartmentResources } from '../../compartments/desired.ts';
 import { EMPTY_SLOTS, ifIdOfInterface, type SlotTable, slotOf } from '../../compartments/slots.ts';
 import { Gateway, type Parts } from '../../gateway/gateway.ts';
 import { changedSlots, type Running, type Source } from '../../gateway/running.ts';
+import type { Address } from '../../lib/address.ts';
 import { err, ok } from '../../lib/result.ts';
 import { gateway, MapHand, MemoryRecords, s2s, tenant } from './world.ts';
 
@@ -19,11 +20,19 @@ function bench(files: Readonly<Record<string, GatewayConfig>>) {
   const saved: { table: SlotTable; running: Source | undefined } = { table: EMPTY_SLOTS, running: undefined };
   const later: unknown[] = [];
   const told: Running[] = [];
+  const dialled: Address[][] = [];
   const known = { value: true };
   const parts: Parts = {
     hands: () => [hand],
     log: pino({ level: 'silent' }),
-    tunnels: { expect: () => undefined, loaded: (r) => told.push(r), up: () => (known.value ? up : undefined) },
+    tunnels: {
+      expect: () => undefined,
+      loaded: (r) => told.push(r),
+      dialFrom: (addresses) => dialled.push([...addresses]),
+      up: () => (known.value ? up : undefined),
+    },
+    usableAddresses: () =>
+      new Set([...hand.state.values()].flatMap((r) => (r.kind === 'address' ? [r.spec.address] : []))),
     store: {
       slots: EMPTY_SLOTS,
       saveSlots: (table) => {
@@ -53,7 +62,7 @@ function bench(files: Readonly<Record<string, GatewayConfig>>) {
         ),
     later: (event) => later.push(event),
   };
-  return { gateway: new Gateway(parts), hand, up, saved, later, told, known };
+  return { gateway: new Gateway(parts), hand, up, saved, later, told, known, dialled };
 }
 const source = (text: string): Source => ({ file: `/etc/${text}`, text });
 /** Lets everything that was noticed run: plan is queued behind it. */
@@ -75,6 +84,20 @@ describe('gateway', () => {
     hand.log.length = 0;
     assert.ok((await g.start(source('two'))).ok);
     assert.deepEqual(hand.log, []);
+  });
+
+  it('dials only from what the NICs have when everything was compared, also when part of it was refused', async () => {
+    const { gateway: g, hand, dialled, later } = bench(files);
+    hand.blind = true;
+    assert.ok(!(await g.start(source('two'))).ok);
+    assert.deepEqual([dialled, later], [[], [{ type: 'charon-back' }]]);
+    hand.blind = false;
+    hand.fails = (op) => op.resource.kind === 'address' && op.resource.slot === 3;
+    assert.ok(!(await g.start(source('two'))).ok);
+    assert.deepEqual(dialled, [['10.0.254.2']]);
+    g.notice({ type: 'resync' });
+    await settle(g, 'two');
+    assert.equal(dialled.length, 2, 'and after every look');
   });
 
   it('a third tenant touches neither of the others', async () => {

@@ -70,13 +70,14 @@ describe('records of the gateway', () => {
     const parts: Parts = {
       hands: () => [hand],
       log: pino({ level: 'silent' }),
-      tunnels: { expect: () => undefined, loaded: () => undefined, up: () => new Set() },
+      tunnels: { expect: () => undefined, loaded: () => undefined, dialFrom: () => undefined, up: () => new Set() },
       store: {
         slots: EMPTY_SLOTS,
         saveSlots: () => undefined,
         saveRunning: () => undefined,
         records: new RecordFiles(state),
       },
+      usableAddresses: () => new Set(),
       load: ({ text }) => ok(text === '' ? file : (JSON.parse(text) as GatewayConfig)),
       desired: (running, _up, scope) =>
         overlayResources({ ...machine(running.config), domains: domainsOf(running) }).filter(

@@ -61,7 +61,7 @@ function mortal(client: ViciClient, commands: number): { client: ViciClient; die
 }
 
 describe(`changed connections under dialling peers, with real charons${missing ? ` (skipped: ${missing})` : ''}`, function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let gateway: Charon;
   let sites: Charon;
   let client: ViciClient;

@@ -61,7 +61,7 @@ export class Charon {
   }
 
   connect(): Promise<ViciClient> {
-    return connectWhenReady(this.socket, 10_000);
+    return connectWhenReady(this.socket, 60_000);
   }
 
   /** `ip netns exec` becomes charon, so the signal reaches charon itself. */
@@ -86,7 +86,7 @@ export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
   state: () => unknown = () => '',
-  ms = 10_000,
+  ms = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + ms;
   while (!(await condition())) {

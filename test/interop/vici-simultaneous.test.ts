@@ -48,7 +48,7 @@ class End {
 }
 
 describe(`simultaneous dials, with real charons${missing ? ` (skipped: ${missing})` : ''}`, function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   const ends: End[] = [];
 
   before(async function () {

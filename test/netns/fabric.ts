@@ -132,7 +132,9 @@ export const gatewayYaml = (): string =>
 export interface Fabric {
   readonly ns: Readonly<Record<string, string>>; // by short name: host1, stranger, c0-10 …
   readonly agents: Map<HostName, Background>;
-  startAgent(host: HostName): Promise<void>;
+  startAgent(host: HostName, ...argv: string[]): Promise<void>;
+  /** Gives the host another file; resolves once the agent has carried it out. */
+  reload(host: HostName, yaml: string): Promise<void>;
   /** Runs `hnvhost` with the place of a host's maps and state. */
   cli(host: HostName, ...argv: string[]): Outcome;
   /** Rows of `hnvhost show` of a host. */
@@ -167,7 +169,7 @@ export async function fabric(world: World): Promise<Fabric> {
   const place = (host: HostName) => ['--pin', `${pins}/${host}`, '--state', path.join(world.dir, host)];
   const agents = new Map<HostName, Background>();
   const hnvhost = [process.execPath, path.join(root, 'host/main.ts')];
-  const startAgent = async (host: HostName) => {
+  const startAgent = async (host: HostName, ...argv: string[]) => {
     const agent = world.start(ns[host]!, [
       ...hnvhost,
       'run',
@@ -176,10 +178,19 @@ export async function fabric(world: World): Promise<Fabric> {
       '--object',
       OBJECT,
       ...place(host),
+      ...argv,
     ]);
     agents.set(host, agent);
-    await until(() => agent.process.exitCode !== null || agent.output().includes('the overlay is in place'), 15_000);
+    await until(() => agent.process.exitCode !== null || agent.output().includes('the overlay is in place'));
     if (agent.process.exitCode !== null) throw new Error(`agent of ${host}: ${agent.output()}`);
+  };
+  const reload = async (host: HostName, yaml: string) => {
+    const agent = agents.get(host)!;
+    const times = () => agent.output().split('configuration read again').length;
+    const before = times();
+    fs.writeFileSync(configFile(host), yaml);
+    agent.process.kill('SIGHUP');
+    await until(() => times() > before, undefined, `${host} has carried out the new file`);
   };
   for (const host of ['host1', 'host2'] as const) {
     fs.writeFileSync(configFile(host), hostYaml(host));
@@ -198,6 +209,7 @@ export async function fabric(world: World): Promise<Fabric> {
     ns,
     agents,
     startAgent,
+    reload,
     cli,
     show,
     drops,

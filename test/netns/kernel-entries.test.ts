@@ -35,7 +35,7 @@ const route = (key: string, value: number) => entry('routes', key, hex(value, 4)
 const setting = (key: number, value: number) => entry('settings', hex(key, 4), hex(value, 4));
 
 describe(titled('entry hand on pinned maps', missing), function () {
-  this.timeout(30_000);
+  this.timeout(180_000);
   let world: World;
   let object: string;
   let pinned: Pinned;

@@ -67,7 +67,7 @@ function cannotMakeXfrm(): string | undefined {
 }
 
 describe(titled('kernel hand on two compartments with the same addresses', missing), function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let world: World;
   let directory: string;
   let home: string;
@@ -370,7 +370,7 @@ describe(titled('kernel hand on two compartments with the same addresses', missi
 const noXfrm = missing ?? cannotMakeXfrm();
 
 describe(titled('xfrm interfaces of two compartments', noXfrm), function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let world: World;
   let directory: string;
   let home: string;

@@ -31,10 +31,13 @@ export interface Capture {
   stop(): Promise<string>;
 }
 
-/** Polls until the condition gives something truthy; throws what the last try threw, or a time-out naming the condition. */
+/**
+ * Polls until the condition gives something truthy; throws what the last try threw, or a time-out naming the condition. The
+ * time limit is for what never comes: on a busy machine what does come may take long.
+ */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  ms = 5000,
+  ms = 30_000,
   what = String(condition),
 ): Promise<NonNullable<Awaited<T>>> {
   const end = Date.now() + ms;
@@ -54,6 +57,9 @@ export async function until<T>(
 /** Why a namespace test cannot run here, or undefined. */
 export const cannotMakeNamespaces = (): string | undefined =>
   process.getuid?.() === 0 ? undefined : 'needs root for network namespaces';
+
+/** Probes of neighbours that are known would be counted among what a test sends. */
+const REACHABLE_MS = 3_600_000;
 
 let worlds = 0;
 
@@ -83,7 +89,7 @@ export class World {
     return `/run/netns/${ns}`;
   }
 
-  /** A veth pair between two namespaces, both ends up. */
+  /** A veth pair between two namespaces, both ends up; once known, a neighbour is not asked for again. */
   wire(
     nsA: string,
     ifA: string,
@@ -97,8 +103,15 @@ export class World {
       ...['ip', '-n', nsA, 'link', 'add', ifA, ...address(options.macA), ...mtu, 'type', 'veth'],
       ...['peer', 'name', ifB, ...address(options.macB), ...mtu, 'netns', nsB],
     ]);
-    this.#run(['ip', '-n', nsA, 'link', 'set', ifA, 'up']);
-    this.#run(['ip', '-n', nsB, 'link', 'set', ifB, 'up']);
+    for (const [ns, device] of [
+      [nsA, ifA],
+      [nsB, ifB],
+    ] as const)
+      this.sh(
+        ns,
+        `for f in 4 6; do echo ${REACHABLE_MS} > /proc/sys/net/ipv$f/neigh/${device}/base_reachable_time_ms; done
+        ip link set ${device} up`,
+      );
   }
 
   /** Runs a command in a namespace ('' = the test's own) to its end. Never throws on an exit code. */
@@ -143,7 +156,7 @@ export class World {
       output: () => output,
       stop: async (signal = 'SIGTERM') => {
         if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-        const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+        const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
         await gone;
         clearTimeout(timer);
         this.#running.delete(background);
@@ -160,10 +173,16 @@ export class World {
       ns,
       ['tcpdump', '-Z', 'root', '-U', '--immediate-mode', '-s', '0', '-i', device, '-w', file, filter].filter(Boolean),
     );
-    await until(() => dump.output().includes('listening on'), 5000, `tcpdump on ${device}: ${dump.output()}`);
+    await until(() => dump.output().includes('listening on'), undefined, `tcpdump on ${device}`);
     return {
       file,
       stop: async () => {
+        const before = dump.output().length;
+        await until(
+          () => hasReadAll(dump, before),
+          undefined,
+          `tcpdump on ${device} has read what the kernel has for it`,
+        );
         await dump.stop('SIGINT');
         return file;
       },
@@ -200,6 +219,15 @@ export class World {
     if (r.status !== 0) throw new Error(`${argv.join(' ')}: exit ${r.status}\n${r.stdout}${r.stderr}`);
     return r.stdout.toString();
   }
+}
+
+/** tcpdump answers SIGUSR1 with its counts; a SIGINT would leave what it has not read yet. */
+function hasReadAll(dump: Background, since: number): boolean {
+  const counts = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped/g;
+  const [, captured, received, dropped] = [...dump.output().slice(since).matchAll(counts)].at(-1) ?? [];
+  if (received !== undefined && Number(captured) + Number(dropped) >= Number(received)) return true;
+  dump.process.kill('SIGUSR1');
+  return false;
 }
 
 const inside = (ns: string, argv: readonly string[]): readonly string[] =>

@@ -14,6 +14,8 @@ const persistent = { persistent: true, retryIntervalSeconds: 60, numberOfTries: 
 const answering = { persistent: false, retryIntervalSeconds: 30, numberOfTries: 2 };
 const enable: S2sEvent = { type: 'adminEnable', up: false };
 const back: S2sEvent = { type: 'charonBack', up: false };
+const noAddress: S2sEvent = { type: 'localAddress', usable: false };
+const address: S2sEvent = { type: 'localAddress', usable: true };
 const failed: S2sEvent = { type: 'dialFailed', reason: 'no answer' };
 
 type Step = S2sEvent | S2sEvent['type'] | number;
@@ -48,6 +50,30 @@ const TABLE: [string, typeof persistent, Step[], ConnectionState, string[]][] = 
     [...dialled, failed],
     'Unreachable',
     ['initiate', 'startRetryTimer 60'],
+  ],
+  ['without its local address it waits', persistent, [noAddress, ...dialled], 'Disconnected', []],
+  ['and dials when that comes', persistent, [noAddress, ...dialled, address], 'Connecting', ['initiate']],
+  [
+    'it comes while a retry is waited for',
+    persistent,
+    [...dialled, failed, noAddress, address],
+    'Connecting',
+    ['initiate', 'startRetryTimer 60', 'initiate', 'stopRetryTimer'],
+  ],
+  [
+    'the same again changes nothing',
+    persistent,
+    [...dialled, failed, address],
+    'Unreachable',
+    ['initiate', 'startRetryTimer 60'],
+  ],
+  ['a tunnel that stands stays without it', persistent, [...connected, noAddress], 'Connected', ['initiate']],
+  [
+    'and is dialled again only with it',
+    persistent,
+    [...connected, noAddress, MIN_UPTIME_MS, 'down'],
+    'Disconnected',
+    ['initiate'],
   ],
   [
     'when due',
@@ -193,13 +219,15 @@ describe('S2S life cycle', () => {
         .constantFrom('up', 'down', 'dial', 'dialSucceeded', 'retryDue', 'adminDisable', 'charonLost')
         .map((type) => ({ type }) as S2sEvent),
       fc.constant(failed),
+      fc.constant(address),
+      fc.constant(noAddress),
       fc.record({ type: fc.constantFrom('adminEnable' as const, 'charonBack' as const), up }),
       fc.record({ type: fc.constant('configure' as const), settings: fc.constantFrom(persistent, answering) }),
     );
     fc.assert(
       fc.property(fc.array(fc.tuple(event, fc.nat(20_000)), { maxLength: 60 }), (sequence) => {
         let state = initial(persistent);
-        let [dials, timer, sa, admin, charon, now] = [0, false, false, false, false, 0];
+        let [dials, timer, sa, admin, charon, local, now] = [0, false, false, false, false, true, 0];
         for (const [e, pause] of sequence) {
           now += pause;
           // The world keeps its side: answers only to dials, a timer only while it runs, no SA without charon.
@@ -213,12 +241,14 @@ describe('S2S life cycle', () => {
           if (e.type === 'down' || e.type === 'charonLost') sa = false;
           if (e.type === 'charonBack') [sa, charon] = [e.up, true];
           if (e.type === 'charonLost') charon = false;
+          if (e.type === 'localAddress') local = e.usable;
           if (e.type === 'adminEnable') admin = true;
           if (e.type === 'adminDisable') admin = false;
           const r = next(state, e, now);
           state = r.state;
           for (const c of r.commands) {
             if (c.kind === 'initiate') dials++;
+            assert.ok(c.kind !== 'initiate' || local, 'dialled without its address');
             if (c.kind === 'startRetryTimer') {
               assert.ok(!timer, 'a second timer');
               timer = true;
@@ -231,7 +261,7 @@ describe('S2S life cycle', () => {
           assert.equal(state.connectionState === 'Connected', sa && admin && charon);
           if (state.connectionState === 'Connecting') assert.ok(admin && charon);
           // A persistent interface that could be up and is not is always on its way there.
-          if (admin && charon && !sa && state.persistent)
+          if (admin && charon && local && !sa && state.persistent)
             assert.ok(timer || dials === 1 || state.connectionState === 'Connecting', 'stuck');
         }
       }),

@@ -13,9 +13,9 @@ const contosoSa: Sa = { id: '1', established: 100, child: { ifId: CONTOSO.ifId }
 const woodgroveSa: Sa = { id: '2', established: 100, name: 'IfWe1', child: { id: '2', ifId: WOODGROVE.ifId } };
 
 async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 30_000;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within 5 s: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not within 30 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

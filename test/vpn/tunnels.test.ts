@@ -1,5 +1,6 @@
 /** All S2S interfaces against charon's SAs: two tenants, the order of listing and events, coming and going. */
 import assert from 'node:assert/strict';
+import { NO_LOCAL_ADDRESS } from '../../vpn/s2s/machine.ts';
 import { type Decision, Tunnels, type WatchedInterface } from '../../vpn/s2s/tunnels.ts';
 import { address, CONTOSO, listSa, type Sa, upDown, WOODGROVE } from './fixtures.ts';
 
@@ -37,6 +38,20 @@ describe('tunnels', () => {
     assert.deepEqual(states(t), { IfCe1: 'Unreachable' });
     assert.deepEqual(said(list(t)), [], 'what was loaded before charon came is not loaded now');
     assert.deepEqual(said(t.setInterfaces([CONTOSO], NOW)), ['initiate IfCe1']);
+  });
+
+  it('dials an interface when its own local address can be used, and adopts without', () => {
+    const [own, other] = [address('131.107.10.10'), address('131.107.10.11')];
+    const t = new Tunnels();
+    assert.deepEqual(said(t.setLocalAddresses(new Set(), NOW)), []);
+    list(t, contosoSa);
+    const fresh = { ...WOODGROVE, localAddress: own };
+    assert.deepEqual(said(t.setInterfaces([{ ...CONTOSO, localAddress: own }, fresh], NOW)), []);
+    assert.deepEqual(states(t), { IfCe1: 'Connected', IfWe1: 'Disconnected' });
+    assert.equal(t.states().get('IfWe1')?.lastError, NO_LOCAL_ADDRESS);
+    assert.deepEqual(said(t.setLocalAddresses(new Set([other]), NOW)), []);
+    assert.deepEqual(said(t.setLocalAddresses(new Set([own, other]), NOW)), ['initiate IfWe1']);
+    assert.deepEqual(said(t.setLocalAddresses(new Set([own]), NOW)), []);
   });
 
   it('adopts what runs: no dial, no termination, nothing changes', () => {

@@ -5,6 +5,7 @@
  * loads its connections and calls `setInterfaces`, on every change and after `charonBack`; only then is dialled.
  */
 import { EventEmitter } from 'node:events';
+import type { Address } from '../../lib/address.ts';
 import { DialQueue } from '../s2s/dial-queue.ts';
 import { dialFailure } from '../s2s/failure.ts';
 import type { S2sEvent, S2sState } from '../s2s/machine.ts';
@@ -112,6 +113,11 @@ export class TunnelMonitor extends EventEmitter<MonitorEvents> {
   /** All interfaces of the configuration, called on every apply after the connection ops were carried out. */
   setInterfaces(interfaces: readonly WatchedInterface[]): void {
     this.#carryOut(this.#tunnels.setInterfaces(interfaces, this.#timers.now()));
+  }
+
+  /** The addresses that can be dialled from at this moment; until the first call every address counts as one. */
+  setLocalAddresses(addresses: ReadonlySet<Address>): void {
+    this.#carryOut(this.#tunnels.setLocalAddresses(addresses, this.#timers.now()));
   }
 
   /** Dials an interface that is not persistent, or does not wait for the retry timer of one that is. */

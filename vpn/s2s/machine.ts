@@ -7,6 +7,7 @@
  * asked for, 0 = for ever; DESIGN §5). Others answer their peer.
  * Deviation: a tunnel that ends within MIN_UPTIME_MS is not dialled again at once but after the retry interval, or a peer that
  * accepts and deletes would be dialled without pause.
+ * An interface is dialled only while its local address can be used; one that waits is dialled the moment it can.
  */
 import { assign, setup, transition } from 'xstate';
 
@@ -15,6 +16,8 @@ export type ConnectionState = 'Unreachable' | 'Disconnected' | 'Connecting' | 'C
 export type UnReachabilityReason = 'AdminDisabled' | 'ConnectionFailure' | 'ServicePaused';
 
 export const MIN_UPTIME_MS = 10_000;
+/** LastError of an interface that waits for its local address. */
+export const NO_LOCAL_ADDRESS = 'the local address is on no NIC that is up and has a carrier';
 
 export interface S2sSettings {
   readonly persistent: boolean;
@@ -25,6 +28,8 @@ export interface S2sSettings {
 interface Context extends S2sSettings {
   readonly adminStatus: boolean;
   readonly charon: boolean;
+  /** The address that is dialled from can be used. */
+  readonly local: boolean;
   /** An `initiate` has not been answered yet. */
   readonly dialling: boolean;
   /** A retry timer runs. */
@@ -53,7 +58,9 @@ export type S2sEvent =
   | { readonly type: 'adminEnable'; readonly up: boolean }
   | { readonly type: 'adminDisable' }
   | { readonly type: 'charonLost' }
-  | { readonly type: 'charonBack'; readonly up: boolean };
+  | { readonly type: 'charonBack'; readonly up: boolean }
+  /** Dialling from an address that no NIC has yet would fail, and the next try be a whole RetryInterval away. */
+  | { readonly type: 'localAddress'; readonly usable: boolean };
 
 export type S2sCommand =
   | { readonly kind: 'initiate' }
@@ -69,6 +76,7 @@ const UNKNOWN: Context = {
   numberOfTries: 0,
   adminStatus: false,
   charon: false,
+  local: true,
   dialling: false,
   waiting: false,
   tries: 0,
@@ -84,7 +92,8 @@ const machine = setup({
   guards: {
     usable: ({ context: c }) => c.adminStatus && c.charon,
     charon: ({ context: c }) => c.charon,
-    mayDial: ({ context: c }) => c.adminStatus && c.charon && !c.dialling && !c.waiting && (c.persistent || c.asked),
+    mayDial: ({ context: c }) =>
+      c.adminStatus && c.charon && c.local && !c.dialling && !c.waiting && (c.persistent || c.asked),
     dialling: ({ context: c }) => c.dialling,
     triesLeft: ({ context: c }) => c.persistent || c.numberOfTries === 0 || c.tries < c.numberOfTries,
     shortLived: ({ context: c, event }) => c.persistent && event.now - c.connectedAt < MIN_UPTIME_MS,
@@ -103,6 +112,13 @@ const machine = setup({
     disabled: assign({ adminStatus: false, waiting: false, asked: false, tries: 0 }),
     charonBack: assign({ charon: true }),
     charonLost: assign({ charon: false, waiting: false, tries: 0 }),
+    localAddress: assign(({ context: c, event }) => {
+      if (event.type !== 'localAddress' || event.usable === c.local) return {};
+      // What the last dial failed for may have been just this: no reason to wait.
+      return event.usable
+        ? { local: true, waiting: false, lastError: '' }
+        : { local: false, lastError: NO_LOCAL_ADDRESS };
+    }),
   },
 }).createMachine({
   initial: 'Unreachable',
@@ -110,6 +126,7 @@ const machine = setup({
   on: {
     dialSucceeded: { actions: 'dialEnds' },
     dialFailed: { actions: 'dialEnds' },
+    localAddress: { actions: 'localAddress' },
     configure: { actions: assign(({ event }) => event.settings) },
     adminEnable: [
       {

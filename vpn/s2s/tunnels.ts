@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { S2sInterface } from '../../compartments/compartment.ts';
 import type { Slot } from '../../compartments/numbers.ts';
+import type { Address } from '../../lib/address.ts';
 import type { Message } from '../vici/codec.ts';
 import { initial, next, type S2sCommand, type S2sEvent, type S2sState } from './machine.ts';
 import {
@@ -23,6 +24,8 @@ export interface WatchedInterface {
   readonly interface: S2sInterface;
   readonly slot: Slot;
   readonly ifId: number;
+  /** Where it is dialled from; none when no external NIC of the configuration has an address of the family. */
+  readonly localAddress?: Address;
 }
 
 export type TunnelCommand =
@@ -92,6 +95,8 @@ export class Tunnels {
   #listed = false;
   /** The gateway has said, since charon came, that what it wants is loaded. */
   #loaded = false;
+  /** Until somebody tells, every address counts as usable. */
+  #localAddresses: ReadonlySet<Address> | undefined;
 
   states(): ReadonlyMap<string, S2sState> {
     return new Map([...this.#entries].filter(([, e]) => !e.removed).map(([name, e]) => [name, e.state]));
@@ -134,6 +139,7 @@ export class Tunnels {
       e.watched = watched;
       e.removed = false;
       this.#feed(name, e, { type: 'configure', settings }, now, d);
+      this.#feed(name, e, this.#local(watched), now, d);
       const up = this.#isUp(watched);
       this.#feed(
         name,
@@ -148,6 +154,14 @@ export class Tunnels {
       if (changed && e.state.dialling) e.outdatedDial = true;
       else if (changed && e.state.waiting) this.#retryNow(name, e, now, d);
     }
+    return d.decision;
+  }
+
+  /** The addresses that can be dialled from at this moment. */
+  setLocalAddresses(addresses: ReadonlySet<Address>, now: number): Decision {
+    const d = new Draft();
+    this.#localAddresses = addresses;
+    for (const [name, e] of this.#entries) if (!e.removed) this.#feed(name, e, this.#local(e.watched), now, d);
     return d.decision;
   }
 
@@ -244,6 +258,11 @@ export class Tunnels {
   #isComing = (e: Entry): boolean => !e.watched.interface.adminStatus && this.#expected.has(e.watched.interface.name);
 
   #isUp = (w: WatchedInterface): boolean => isUp(this.#snapshot, expectedOf(w));
+
+  #local = ({ localAddress }: WatchedInterface): S2sEvent => ({
+    type: 'localAddress',
+    usable: !this.#localAddresses || (localAddress !== undefined && this.#localAddresses.has(localAddress)),
+  });
 
   #seen = (e: Entry): S2sEvent => ({ type: this.#isUp(e.watched) ? 'up' : 'down' });
 

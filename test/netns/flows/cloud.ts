@@ -91,6 +91,8 @@ export const routerOf = (address: string): string => address.replace(/\d+$/, '1'
 
 const belongs = (vm: Vm, t: Tenant): boolean => vm.only === undefined || vm.only === t.name;
 
+type Sender = number | 'server' | 'gateway';
+
 export class Cloud {
   readonly #world: World;
   readonly #scenario: Scenario;
@@ -121,7 +123,7 @@ export class Cloud {
       ...['--pin', `${this.#pins}/${host}`, '--state', path.join(this.#world.dir, host)],
     ]);
     const inPlace = () => agent.process.exitCode !== null || agent.output().includes('the overlay is in place');
-    await until(inPlace, 30_000, `agent of ${host}`);
+    await until(inPlace, undefined, `agent of ${host}`);
     if (agent.process.exitCode !== null) throw new Error(`agent of ${host}: ${agent.output()}`);
   }
 
@@ -174,8 +176,17 @@ export class Cloud {
   }
 
   /** Pings of the tenant's size, from a VM, the physical server, or the gateway's compartment. */
-  ping(t: Tenant, from: number | 'server' | 'gateway', to: string, count = 2): Promise<Outcome> {
-    const argv = ['ping', '-n', '-c', `${count}`, '-i', '0.1', '-W', '1', '-s', `${t.size}`, to];
+  ping(t: Tenant, from: Sender, to: string, count = 2): Promise<Outcome> {
+    return this.#ping(t, from, to, count, 10);
+  }
+
+  /** As `ping`, where no answer may come: it is not waited for as long. */
+  pingInVain(t: Tenant, from: Sender, to: string): Promise<Outcome> {
+    return this.#ping(t, from, to, 2, 1);
+  }
+
+  #ping(t: Tenant, from: Sender, to: string, count: number, seconds: number): Promise<Outcome> {
+    const argv = ['ping', '-n', '-c', `${count}`, '-i', '0.1', '-W', `${seconds}`, '-s', `${t.size}`, to];
     return from === 'gateway'
       ? this.#world.run('', ['nsenter', `--net=${this.compartment(t)}`, '--', ...argv])
       : this.#world.run(this.vm(t, from), argv);

@@ -52,7 +52,7 @@ const scenario: Scenario = {
 };
 
 describe(titled('flow: VM to a physical server through the forwarding gateway (figure 1-12)', missing), function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let world: World;
   let cloud: Cloud;
 
@@ -70,7 +70,7 @@ describe(titled('flow: VM to a physical server through the forwarding gateway (f
   it('leads nowhere beyond the customer routes: nothing on the wire, counted for the tenant', async () => {
     const before = TENANTS.map((t) => cloud.drops('host1', 'NO_ROUTE', t));
     const { host1 } = await during(world, cloud, ['host1'], async () => {
-      for (const outcome of await Promise.all(TENANTS.map((t) => cloud.ping(t, 1, ELSEWHERE))))
+      for (const outcome of await Promise.all(TENANTS.map((t) => cloud.pingInVain(t, 1, ELSEWHERE))))
         assert.notEqual(outcome.code, 0, outcome.stdout);
     });
     assert.deepEqual(host1, []);

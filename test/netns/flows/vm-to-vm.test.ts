@@ -40,7 +40,7 @@ const FLOWS: readonly Flow[] = [
 
 for (const { title, host, address, vsid } of FLOWS)
   describe(titled(`flow: ${title}`, missing), function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     const { second, lonely, scenario } = pairOf(host, address, vsid);
     const remote = host === 'host2';
     const routed = vsid !== FIRST.vsid;
@@ -59,7 +59,7 @@ for (const { title, host, address, vsid } of FLOWS)
     it('leads nowhere without a record: no answer, nothing on the wire, counted for the tenant', async () => {
       const before = TENANTS.map((t) => cloud.drops('host1', 'NO_RECORD', t));
       const { host1 } = await during(world, cloud, ['host1'], async () => {
-        for (const outcome of await Promise.all(TENANTS.map((t) => cloud.ping(t, 1, NOBODY))))
+        for (const outcome of await Promise.all(TENANTS.map((t) => cloud.pingInVain(t, 1, NOBODY))))
           assert.notEqual(outcome.code, 0, outcome.stdout);
       });
       assert.deepEqual(host1, []);
@@ -69,7 +69,7 @@ for (const { title, host, address, vsid } of FLOWS)
     it('does not reach a machine of the other tenant', async () => {
       const [contoso, woodgrove] = TENANTS as readonly [(typeof TENANTS)[0], (typeof TENANTS)[0]];
       const frames = await during(world, cloud, [[contoso, 3], 'host1'], async () => {
-        assert.notEqual((await cloud.ping(woodgrove, 1, lonely.address)).code, 0);
+        assert.notEqual((await cloud.pingInVain(woodgrove, 1, lonely.address)).code, 0);
       });
       assert.deepEqual(frames, { Contoso3: [], host1: [] });
       assert.equal((await cloud.ping(contoso, 1, lonely.address)).code, 0, 'its own tenant reaches it');
