@@ -7,6 +7,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { EMPTY_SLOTS } from '../../compartments/slots.ts';
 import { loadGateway } from '../../config/load.ts';
+import { SAMPLING } from '../../control/drops.ts';
 import { EventHub } from '../../control/hub.ts';
 import type { RecordPlane } from '../../control/plane.ts';
 import { desiredResources } from '../../gateway/desired.ts';
@@ -185,10 +186,10 @@ describe('hnvgw', function () {
       } as const;
       await until(() => {
         for (const RoutingDomain of ['Woodgrove', 'Contoso']) events.tell({ ...drop, RoutingDomain });
-        return output.includes('\n');
+        return output.includes('NO_RECORD');
       });
       const lines = new Set(output.trim().split('\n'));
-      assert.deepEqual([...lines], [JSON.stringify({ ...drop, RoutingDomain: 'Contoso' })]);
+      assert.deepEqual([...lines], [JSON.stringify(SAMPLING), JSON.stringify({ ...drop, RoutingDomain: 'Contoso' })]);
     } finally {
       monitor.kill();
     }
