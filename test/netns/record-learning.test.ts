@@ -6,6 +6,7 @@
  * |---|---|---|---|
  * | 5001 | 10.0.0.5 | 10.0.0.7 | learns; the files say where the MACs are |
  * | 5003 | | 10.0.1.9 | known by its record |
+ * | 5004 | 10.0.2.4 | 10.0.2.5 | known, replicates, and travels under a code point of its own |
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -31,6 +32,8 @@ const missing = cannotMakeNamespaces();
 const [CONTOSO, WOODGROVE] = TENANTS as readonly [(typeof TENANTS)[0], (typeof TENANTS)[0]];
 const LEARNING = 5001;
 const KNOWN = 5003;
+const REPLICATING = 5004;
+const EXPEDITED = 46;
 
 const first: Vm = {
   number: 1,
@@ -50,12 +53,18 @@ const second: Vm = {
 };
 const third: Vm = { number: 3, host: 'host2', address: '10.0.1.9', mac: '10:10:10:10:10:09', vsid: KNOWN };
 
+const fourth: Vm = { number: 4, host: 'host1', address: '10.0.2.4', mac: '10:10:10:10:10:04', vsid: REPLICATING };
+const fifth: Vm = { number: 5, host: 'host2', address: '10.0.2.5', mac: '10:10:10:10:10:0a', vsid: REPLICATING };
+
 const placeOf = (vm: Vm): LookupRecord => ({ ...recordOf(vm), CustomerAddress: '0.0.0.0', Type: 'L2Only' });
 const scenario: Scenario = {
-  vms: [first, second, third],
-  customerRoutes: [onLink(LEARNING, '10.0.0.0/24'), onLink(KNOWN, '10.0.1.0/24')],
-  lookupRecords: [placeOf(first), placeOf(second), recordOf(third)],
-  virtualSubnets: [{ VirtualSubnetID: LEARNING, DynamicLearning: true, AgeingTimeSeconds: 3600 }],
+  vms: [first, second, third, fourth, fifth],
+  customerRoutes: [onLink(LEARNING, '10.0.0.0/24'), onLink(KNOWN, '10.0.1.0/24'), onLink(REPLICATING, '10.0.2.0/24')],
+  lookupRecords: [placeOf(first), placeOf(second), recordOf(third), recordOf(fourth), recordOf(fifth)],
+  virtualSubnets: [
+    { VirtualSubnetID: LEARNING, DynamicLearning: true, AgeingTimeSeconds: 3600 },
+    { VirtualSubnetID: REPLICATING, Replication: true, DSCP: EXPEDITED },
+  ],
 };
 
 type Row = Readonly<Record<string, string>>;
@@ -162,6 +171,36 @@ describe(titled('records that are learned, by agents and files alone', missing),
       (await learned('host1', 'Woodgrove')).filter((r) => r.endsWith('Runtime')),
       [],
     );
+  });
+
+  it('replicates where the file says so, to the same tenant alone, under the code point that the file names', async () => {
+    const wire = await world.capture(cloud.machine('host2'), 'nic');
+    const broadcast = '10.0.2.255';
+    const frames = await during(
+      world,
+      cloud,
+      [
+        [CONTOSO, 5],
+        [WOODGROVE, 5],
+      ],
+      async () => {
+        const ping = ['ping', '-n', '-b', '-c', '3', '-i', '0.2', '-W', '1', broadcast];
+        await world.run(cloud.vm(CONTOSO, 4), ping);
+        assert.ok(await pings(CONTOSO, 4, fifth.address));
+      },
+    );
+    const arrived = (name: string) => frames[name]!.filter((f) => f.ip?.destination === broadcast).length;
+    assert.deepEqual([arrived('Contoso5'), arrived('Woodgrove5')], [3, 0]);
+    const file = await wire.stop();
+    const count = (filter: string) =>
+      execFileSync('tshark', ['-r', file, '-Y', filter], { stdio: ['ignore', 'pipe', 'ignore'] })
+        .toString()
+        .split('\n')
+        .filter(Boolean).length;
+    const sent = `gre && ip.src == ${PROVIDERS.host1.address}`;
+    assert.equal(count(`${sent} && ip.dst == ${broadcast}`), 3);
+    assert.ok(count(`${sent} && ip.dsfield.dscp == ${EXPEDITED}`) > 3);
+    assert.equal(count(`${sent} && !(ip.dsfield.dscp == ${EXPEDITED})`), 0);
   });
 
   it('tells of every change as it happens, with the tenant', async () => {

@@ -51,6 +51,8 @@ export interface VirtualSubnet {
   readonly VirtualSubnetID: number;
   readonly DynamicLearning?: boolean;
   readonly AgeingTimeSeconds?: number;
+  readonly Replication?: boolean;
+  readonly DSCP?: number;
 }
 
 export interface CustomerRoute {
