@@ -425,18 +425,35 @@ const subnetFlags = (d: OverlayDomain, vsid: Vsid): number => {
   return (subnet?.dynamicLearning ? VSID_LEARN : 0) | (subnet?.replication ? VSID_REPLICATE : 0);
 };
 
+interface PortLink {
+  readonly port: OverlayPort;
+  readonly link: Link;
+}
+
 /**
  * Where one frame of a virtual subnet goes that is for many: its local ports, and each machine that its records name (R-ENC-8,
- * R-ENC-12). The data path has room for so many places and no more; those beyond, in the order of the records, get none.
+ * R-ENC-12); a VM that came here has left a machine that must hear of it. The data path has room for so many places and no
+ * more; those beyond, in the order of the records, get none.
  */
-function replicaEntries(d: OverlayDomain, vsid: Vsid, places: readonly Location[]): readonly Resource<'entry'>[] {
+function replicaEntries(
+  input: OverlayInput,
+  to: PathsTo,
+  d: Domain,
+  vsid: Vsid,
+  ports: readonly PortLink[],
+): readonly Resource<'entry'>[] {
+  const away: Domain = { ...d, portsByMac: new Map() };
+  const locations = [
+    ...ports.filter(({ port }) => port.vsid === vsid).map(({ port, link }) => portLocation(d, port, link)),
+    ...d.lookupRecords.flatMap((r) => (r.vsid === vsid ? (recordPlace(input, to, away, r)?.location ?? []) : [])),
+  ];
   const targets = new Map<string, Location>();
-  for (const l of places) {
-    if (l.vsid !== vsid || l.mac === ROUTER_MAC || l.flags & LOCATION_PLAIN) continue;
+  for (const l of locations) {
+    if (l.mac === ROUTER_MAC || l.flags & LOCATION_PLAIN) continue;
     const key = l.port ? `port ${l.port}` : l.destination;
     // A machine is asked when anything of it is not known for good. The entry is the same whichever record comes first, so that
     // a new record changes no other.
-    const asked = !l.port && l.flags & (LOCATION_LEARN | LOCATION_DYNAMIC) ? LOCATION_LEARN : 0;
+    const asked = l.flags & (LOCATION_LEARN | LOCATION_DYNAMIC) ? LOCATION_LEARN : 0;
     const flags = l.flags & ~(LOCATION_ROUTED | LOCATION_DYNAMIC | LOCATION_LEARN);
     const before = targets.get(key);
     if (!before) targets.set(key, { ...l, mac: NO_MAC, flags: flags | asked });
@@ -447,11 +464,6 @@ function replicaEntries(d: OverlayDomain, vsid: Vsid, places: readonly Location[
     .map((l, index) =>
       entry('replicas', encodeReplicaKey(vsid, index), encodeLocation(l), `replica ${d.name} ${vsid} ${index}`),
     );
-}
-
-interface PortLink {
-  readonly port: OverlayPort;
-  readonly link: Link;
 }
 
 /** One by one: there may be a million. */
@@ -477,14 +489,10 @@ function domainResources(
   });
   const records = new Map<Address, Location>(); // that routes lead through
   const hops = new Set(d.customerRoutes.map((r) => r.nextHop));
-  const shared = new Map<Vsid, Location[]>(
-    d.virtualSubnets?.filter((s) => subnetFlags(d, s.vsid)).map((s) => [s.vsid, []]),
-  );
   const asked: Location[] = [];
   for (const { address, location } of placesOf(input, to, d, ports)) {
     if (address !== undefined && locations.record(d.name, d.slot, address, location) && hops.has(address))
       records.set(address, location);
-    shared.get(location.vsid)?.push(location);
     // What was heard of a MAC is newer than where its L2Only record places it: a VM that moved is followed.
     if (location.flags & LOCATION_LEARN) asked.push(location);
     else if (location.mac !== ROUTER_MAC) locations.mac(d.name, location);
@@ -506,7 +514,7 @@ function domainResources(
         `virtual subnet ${d.name} ${vsid}`,
       ),
     ),
-    ...[...shared].flatMap(([vsid, places]) => replicaEntries(d, vsid, places)),
+    ...vsids.filter((vsid) => subnetFlags(d, vsid)).flatMap((vsid) => replicaEntries(input, to, d, vsid, ports)),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),
     ...plainEntries(d),

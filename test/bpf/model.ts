@@ -313,7 +313,7 @@ export class Model {
     const { d, port } = this.#portOf(index)!;
     const places = d.lookupRecords
       .filter((r) => r.vsid === port.vsid)
-      .map((r) => this.#place(d, r))
+      .map((r) => this.#place({ ...d, ports: [] }, r))
       .filter((p) => p?.pa !== undefined && !p.plain);
     const machines = [...new Map(places.map((p) => [p!.pa, p!])).values()];
     const locals = d.ports.filter((p) => p.vsid === port.vsid).length;

@@ -7,7 +7,8 @@
  * |---|---|---|
  * | each tenant | a: 10.0.0.10, fd00:0:0:1::10 | b: 10.0.0.11, fd00:0:0:1::11 and, second subnet, c: 10.0.1.12, fd00:0:0:3::12 |
  *
- * With `learning` the machines know where the VMs' MACs are (L2Only) and no address.
+ * With `learning` the machines know where the VMs' MACs are (L2Only) and no address; with `replication` there is one VM more on
+ * the first machine, d: 10.0.0.13, and the virtual subnets carry broadcast and multicast.
  */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -46,7 +47,7 @@ export const PROVIDER: Readonly<Record<MachineName, { readonly 4: Address; reado
   machine2: { 4: '192.168.4.22' as Address, 6: 'fd99::22' as Address },
 };
 
-interface Guest {
+export interface Guest {
   readonly name: string;
   readonly machine: MachineName;
   readonly subnet: 0 | 1;
@@ -58,6 +59,8 @@ export const GUESTS: readonly Guest[] = [
   { name: 'b', machine: 'machine2', subnet: 0, 4: '10.0.0.11', 6: 'fd00:0:0:1::11' },
   { name: 'c', machine: 'machine2', subnet: 1, 4: '10.0.1.12', 6: 'fd00:0:0:3::12' },
 ];
+/** On the first machine, beside a. */
+export const NEIGHBOUR: Guest = { name: 'd', machine: 'machine1', subnet: 0, 4: '10.0.0.13', 6: 'fd00:0:0:1::13' };
 const SUBNETS = [
   { 4: '10.0.0.0/24', 6: 'fd00:0:0:1::/64', router: { 4: '10.0.0.1', 6: 'fd00:0:0:1::1' } },
   { 4: '10.0.1.0/24', 6: 'fd00:0:0:3::/64', router: { 4: '10.0.1.1', 6: 'fd00:0:0:3::1' } },
@@ -66,11 +69,22 @@ export const TENANTS = [
   { name: 'Contoso', letter: 'c', slot: 2, vsids: [5001, 5003], mac: '10' },
   { name: 'Woodgrove', letter: 'w', slot: 3, vsids: [6001, 6003], mac: '20' },
 ] as const;
-type Tenant = (typeof TENANTS)[number];
+export type Tenant = (typeof TENANTS)[number];
 
 export const guestMac = (t: Tenant, g: Guest): Mac => `${t.mac}:10:10:10:0${g.subnet}:0${g.name}` as Mac;
 
-function domain(t: Tenant, machine: MachineName, outer: Family, learning: boolean): OverlayDomain {
+export interface Features {
+  readonly learning?: boolean;
+  readonly replication?: boolean;
+}
+
+function domain(
+  t: Tenant,
+  machine: MachineName,
+  outer: Family,
+  guests: readonly Guest[],
+  { learning = false, replication = false }: Features,
+): OverlayDomain {
   const record = (g: Guest, family: Family): LookupRecord => ({
     customerAddress: g[family] as Address,
     mac: guestMac(t, g),
@@ -82,19 +96,21 @@ function domain(t: Tenant, machine: MachineName, outer: Family, learning: boolea
   return {
     name: t.name,
     slot: t.slot,
-    ports: GUESTS.filter((g) => g.machine === machine).map((g) => ({
-      name: t.letter + g.name,
-      device: t.letter + g.name,
-      vsid: t.vsids[g.subnet],
-      mac: guestMac(t, g),
-      addresses: learning ? [] : ([g[4], g[6]] as Address[]),
-      gateway: false,
-    })),
+    ports: guests
+      .filter((g) => g.machine === machine)
+      .map((g) => ({
+        name: t.letter + g.name,
+        device: t.letter + g.name,
+        vsid: t.vsids[g.subnet],
+        mac: guestMac(t, g),
+        addresses: learning ? [] : ([g[4], g[6]] as Address[]),
+        gateway: false,
+      })),
     customerRoutes: SUBNETS.flatMap((s, i) =>
       [s[4], s[6]].map((p) => ({ vsid: t.vsids[i]!, destinationPrefix: p as Prefix, metric: 0 })),
     ),
-    lookupRecords: GUESTS.flatMap((g) => (learning ? [record(g, 4)] : [record(g, 4), record(g, 6)])),
-    virtualSubnets: t.vsids.map((vsid) => ({ vsid, dynamicLearning: learning, ageingTimeSeconds: 300 })),
+    lookupRecords: guests.flatMap((g) => (learning ? [record(g, 4)] : [record(g, 4), record(g, 6)])),
+    virtualSubnets: t.vsids.map((vsid) => ({ vsid, dynamicLearning: learning, ageingTimeSeconds: 300, replication })),
   };
 }
 
@@ -104,8 +120,10 @@ export interface Machines {
   drops(machine: MachineName, reason: string, tenant: string): number;
   /** What the machine's data path has learned since the last call. */
   learned(machine: MachineName): readonly LearnedEvent[];
-  /** Gives a machine further records of a tenant. */
+  /** Gives a machine further records of a tenant, in place of Dynamic ones for the same addresses. */
   add(machine: MachineName, slot: number, records: readonly LookupRecord[]): Promise<void>;
+  /** Takes the device of a tenant's VM from one machine to another; the VM notices nothing. Records stay as they are. */
+  move(t: Tenant, g: Guest, to: MachineName): Promise<void>;
 }
 
 interface Attached {
@@ -165,8 +183,9 @@ export async function machines(
   world: World,
   encapsulation: Encapsulation,
   outer: Family,
-  learning = false,
+  features: Features = {},
 ): Promise<Machines> {
+  const guests = features.replication ? [...GUESTS, NEIGHBOUR] : GUESTS;
   execFileSync(path.join(root, 'bin/bpf.sh'), { stdio: 'pipe' });
   const ns: Record<string, string> = {};
   const make = (name: string) => {
@@ -182,7 +201,7 @@ export async function machines(
   for (const m of MACHINES)
     world.sh(ns[m]!, `ip addr add ${PROVIDER[m][4]}/24 dev nic; ip addr add ${PROVIDER[m][6]}/64 dev nic nodad`);
   for (const t of TENANTS)
-    for (const g of GUESTS) {
+    for (const g of guests) {
       const name = t.letter + g.name;
       make(name);
       world.wire(ns[g.machine]!, name, ns[name]!, 'eth0', { macB: guestMac(t, g) });
@@ -200,7 +219,7 @@ export async function machines(
   };
   const policy = { machine1: [] as OverlayDomain[], machine2: [] as OverlayDomain[] };
   for (const m of MACHINES) {
-    policy[m] = TENANTS.map((t) => domain(t, m, outer, learning));
+    policy[m] = TENANTS.map((t) => domain(t, m, outer, guests, features));
     await attached[m].apply(policy[m]);
   }
   const rings = {
@@ -224,9 +243,35 @@ export async function machines(
     },
     add: async (machine, slot, records) => {
       policy[machine] = policy[machine].map((d) =>
-        d.slot === slot ? { ...d, lookupRecords: [...d.lookupRecords, ...records] } : d,
+        d.slot === slot
+          ? {
+              ...d,
+              lookupRecords: [
+                ...d.lookupRecords.filter(
+                  (r) => r.type !== 'Dynamic' || !records.some((x) => x.customerAddress === r.customerAddress),
+                ),
+                ...records,
+              ],
+            }
+          : d,
       );
       await attached[machine].apply(policy[machine]);
+    },
+    move: async (t, g, to) => {
+      const name = t.letter + g.name;
+      const from = MACHINES.find((m) =>
+        policy[m].some((d) => d.slot === t.slot && d.ports.some((p) => p.name === name)),
+      )!;
+      const port = policy[from].find((d) => d.slot === t.slot)!.ports.find((p) => p.name === name)!;
+      for (const m of MACHINES)
+        policy[m] = policy[m].map((d) => {
+          if (d.slot !== t.slot) return d;
+          const others = d.ports.filter((p) => p !== port);
+          return { ...d, ports: m === to ? [...others, port] : others };
+        });
+      world.sh(ns[from]!, `ip link set ${name} netns ${ns[to]}`);
+      world.sh(ns[to]!, `echo 1 > /proc/sys/net/ipv6/conf/${name}/disable_ipv6; ip link set ${name} up`);
+      for (const m of MACHINES) await attached[m].apply(policy[m]);
     },
   };
 }

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import type { LookupRecord } from '../../compartments/compartment.ts';
 import type { LearnedEvent } from '../../encap/abi.ts';
-import type { Address, Family } from '../../lib/address.ts';
+import { type Address, addressBytes, type Family, type Mac } from '../../lib/address.ts';
+import { messageFrame } from '../bpf/packet.ts';
 import {
   GUESTS,
   guestMac,
@@ -13,10 +14,24 @@ import {
   PROVIDER,
   TENANTS,
 } from './machines.ts';
+import { sendFrames } from './raw-frame.ts';
 import { cannotMakeNamespaces, until, World } from './world.ts';
 
 const [a, b, c] = GUESTS;
 const [CONTOSO, WOODGROVE] = TENANTS;
+
+const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(/[: ]/g, ''), 'hex'));
+/** Gratuitous ARP, and the unsolicited neighbour advertisement that is IPv6's. */
+const announcement = (mac: Mac, address: string): Uint8Array => {
+  const ip = Buffer.from(addressBytes(address as Address)).toString('hex');
+  return hex(`ffffffffffff ${mac} 0806 0001 0800 06 04 0001 ${mac} ${ip} 000000000000 ${ip}`);
+};
+const advertisement = (mac: Mac, address: string): Uint8Array =>
+  messageFrame({
+    ...{ to: '33:33:00:00:00:01' as Mac, from: mac, source: address as Address, destination: 'ff02::1' as Address },
+    ...{ ttl: 255, tos: 0 },
+    body: hex(`88000000 20000000 ${Buffer.from(addressBytes(address as Address)).toString('hex')} 0201 ${mac}`),
+  });
 
 for (const [encapsulation, outer] of [
   ['NVGRE', 4],
@@ -30,7 +45,7 @@ for (const [encapsulation, outer] of [
     before(async function () {
       if (cannotMakeNamespaces()) this.skip();
       world = new World();
-      m = await machines(world, encapsulation, outer, true);
+      m = await machines(world, encapsulation, outer, { learning: true });
     });
     after(() => world?.close());
 
@@ -120,5 +135,40 @@ for (const [encapsulation, outer] of [
       const asked = `${tunnel} && (arp.opcode == 1 && arp.dst.proto_ipv4 == ${b![4]} && arp.src.proto_ipv4 == ${a![4]})`;
       assert.equal(world.exec('', ['tshark', '-r', file, '-Y', asked]).stdout, '');
       assert.equal(m.drops('machine2', 'SPOOFED_CA', WOODGROVE.name), 0);
+    });
+
+    it('follows a VM that moved: the new machine tells, the old one forgets, and both families arrive', async () => {
+      await m.move(CONTOSO, b!, 'machine1');
+      const [slot, vsid, mac] = [CONTOSO.slot, CONTOSO.vsids[0], guestMac(CONTOSO, b!)];
+      for (const machine of MACHINES) m.learned(machine);
+      // What a VM says after a move (RFC 5227 §3, RFC 9131).
+      sendFrames(world.nsPath(m.ns.cb!), 'eth0', [announcement(mac, b![4]), advertisement(mac, b![6])]);
+      const told = { machine1: [] as LearnedEvent[], machine2: [] as LearnedEvent[] };
+      for (const machine of MACHINES)
+        await until(() => {
+          told[machine].push(...m.learned(machine));
+          return [b![4], b![6]].every((address) => told[machine].some((e) => e.address === address));
+        });
+      const places = (machine: MachineName) =>
+        told[machine]
+          .filter((e) => e.mac === mac)
+          .map((e) => [e.rdid, e.vsid, e.port ? 'here' : e.provider, e.address]);
+      assert.deepEqual(places('machine1'), [
+        [slot, vsid, 'here', b![4]],
+        [slot, vsid, 'here', b![6]],
+      ]);
+      assert.deepEqual(places('machine2'), [
+        [slot, vsid, PROVIDER.machine1[outer], b![4]],
+        [slot, vsid, PROVIDER.machine1[outer], b![6]],
+      ]);
+      for (const machine of MACHINES) await follow(machine, told[machine]);
+      const capture = await world.capture(
+        m.ns.machine2!,
+        'nic',
+        encapsulation === 'NVGRE' ? 'proto gre' : 'udp port 4789',
+      );
+      for (const family of [4, 6] as const) await until(() => ping('ca', family, b![family]));
+      const shown = world.exec('', ['tshark', '-r', await capture.stop(), '-Y', 'icmp || icmpv6.type == 128']);
+      assert.equal(shown.stdout, '', 'nothing more goes to the machine it left');
     });
   });
