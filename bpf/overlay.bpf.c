@@ -7,8 +7,8 @@
  * Broadcast and multicast are carried by unicast copies in the virtual subnets that say so; else they are dropped with their
  * reason. Outer IP options are refused.
  *
- * overlay_port: tc ingress of a port's machine side, what a VM or a compartment sends. Never passes a frame to the stack.
- * overlay_wire: tc ingress of a provider NIC. Passes what is not the overlay's for one of our provider addresses, or is of another
+ * overlay_port: tcx ingress of a port's machine side, what a VM or a compartment sends. Never passes a frame to the stack.
+ * overlay_wire: tcx ingress of a provider NIC. Passes what is not the overlay's for one of our provider addresses, or is of another
  * VLAN.
  *
  * The plain case – IPv4 in NVGRE over IPv4 – is written out here; everything else is a function call away from it.

@@ -8,8 +8,12 @@ import { netnsOf, portOf, type Slot } from './numbers.ts';
 import type { AnyResource, Netns, Resource, Specs } from './resource.ts';
 
 /**
- * Metric of the unreachable routes that end every path a compartment must not fall out of: lowest preference the kernel has
- * below its own 0xffffffff, so any configured or learned route wins.
+ * Metric of the routes that end every path a compartment must not fall out of: lowest preference the kernel has below its own
+ * 0xffffffff, so any configured or learned route wins.
+ *
+ * They are of type throw: the lookup ends as if the table had no route, since no table follows the main one. The sender hears
+ * ICMP "network unreachable" (RFC 1812 §5.2.7.1), and the kernel counts the packet of either family as one without a route,
+ * which it does not for IPv4 packets that meet an unreachable route. Forwarded packets pay nothing for it.
  */
 export const GUARD_METRIC = 0xfffffff0;
 
@@ -75,7 +79,7 @@ export function addressResource(slot: Slot, spec: Specs['address']): Resource<'a
 const hasNextHop = (r: Resource<'route'>): boolean => r.spec.nextHop !== undefined;
 
 const guard = (slot: Slot, netns: Netns, prefix: Prefix): AnyResource =>
-  routeResource(slot, { netns, prefix, metric: GUARD_METRIC, type: 'unreachable' });
+  routeResource(slot, { netns, prefix, metric: GUARD_METRIC, type: 'throw' });
 
 const staticRoute = (slot: Slot, netns: Netns, r: StaticRoute): Resource<'route'> =>
   routeResource(slot, {

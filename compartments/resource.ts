@@ -50,11 +50,11 @@ export interface Specs {
     readonly netns: Netns;
     readonly prefix: Prefix;
     readonly metric: number;
-    readonly type: 'unicast' | 'unreachable';
+    readonly type: 'unicast' | 'unreachable' | 'throw';
     readonly device?: string;
     readonly nextHop?: Address;
   };
-  /** clsact + direct-action program, in the default compartment. key `<device> <direction>`; tag = the kernel's program tag */
+  /** A program on a hook of a device (tcx), in the default compartment. key `<device> <direction>`; tag = the kernel's program tag */
   filter: {
     readonly device: string;
     readonly direction: 'ingress' | 'egress';

@@ -10,13 +10,13 @@ import type {
   NetAdapter,
   ProviderAddress,
   ProviderRoute,
-  TranslationRule,
   VirtualSubnet,
   Vsid,
 } from '../compartments/compartment.ts';
 import type { HostConfig } from '../compartments/host.ts';
 import { DEFAULT_SLOT, portOf, type Slot } from '../compartments/numbers.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { AnyResource, Resource } from '../compartments/resource.ts';
 import { type Address, familyOf, type Mac } from '../lib/address.ts';
 import { type Covering, contains, covering, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
@@ -102,6 +102,8 @@ export interface OverlayDomain {
   /** Those that do more than to forward by policy. */
   readonly virtualSubnets?: readonly VirtualSubnet[];
   readonly sourceCheck?: boolean;
+  /** What the whole VM network names, when the lists hold a part of it only. */
+  readonly named?: { readonly vsids: readonly Vsid[]; readonly peers: readonly Address[] };
 }
 
 export interface OverlayInput {
@@ -137,7 +139,9 @@ export const gatewayDomains = (
         gateway: true,
       })),
       customerRoutes: c.customerRoutes,
-      lookupRecords: c.lookupRecords,
+      get lookupRecords() {
+        return c.lookupRecords;
+      },
       ...(c.virtualSubnets && { virtualSubnets: c.virtualSubnets }),
       ...(c.sourceCheck !== undefined && { sourceCheck: c.sourceCheck }),
     };
@@ -153,7 +157,9 @@ export const hostDomains = (
     slot: slotOf(d),
     ports: d.ports.map((p) => ({ ...p, gateway: false })),
     customerRoutes: d.customerRoutes,
-    lookupRecords: d.lookupRecords,
+    get lookupRecords() {
+      return d.lookupRecords;
+    },
     ...(d.virtualSubnets && { virtualSubnets: d.virtualSubnets }),
     ...(d.sourceCheck !== undefined && { sourceCheck: d.sourceCheck }),
   }));
@@ -367,19 +373,20 @@ function portEntry(d: OverlayDomain, port: OverlayPort, link: Link): Resource<'e
 }
 
 /** Virtual subnets that anything of a VM network names. */
-function vsidsOf({ ports, customerRoutes, lookupRecords }: OverlayDomain): readonly Vsid[] {
+function vsidsOf({ ports, customerRoutes, lookupRecords, named }: OverlayDomain): readonly Vsid[] {
+  if (named) return named.vsids;
   const vsids = new Set<Vsid>();
   for (const list of [ports, customerRoutes, lookupRecords]) for (const { vsid } of list) vsids.add(vsid);
   return [...vsids];
 }
 
-/** Provider addresses that the records of a VM network name, or those of one rule. */
-function peersOf({ lookupRecords }: OverlayDomain, rule?: TranslationRule): ReadonlySet<Address> {
+/** Provider addresses that the records of a VM network name as ends of tunnels. */
+function peersOf({ lookupRecords, named }: OverlayDomain): readonly Address[] {
+  if (named) return named.peers;
   const peers = new Set<Address>();
   for (const r of lookupRecords)
-    if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC && (rule ?? r.rule) === r.rule)
-      peers.add(r.providerAddress);
-  return peers;
+    if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC && !isPlain(r)) peers.add(r.providerAddress);
+  return [...peers];
 }
 
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
@@ -388,7 +395,7 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
   const taken = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
   const uniform = (vsid: Vsid) => (subnetOf(d, vsid)?.dscp === 'Uniform' ? TUNNEL_UNIFORM : 0);
   const checked = d.sourceCheck ? TUNNEL_CHECK : 0;
-  const peers = [...peersOf(d, 'TranslationMethodEncap')];
+  const peers = peersOf(d);
   return vsids.flatMap((vsid) =>
     peers
       .filter((peer) => !ours.includes(peer))
@@ -527,7 +534,7 @@ function sharedResources(input: OverlayInput): readonly AnyResource[] {
   const add = (address: Address, flag: number) => flags.set(address, (flags.get(address) ?? 0) | flag);
   const local = PROVIDER_LOCAL | (takes(input).includes('VXLAN') ? PROVIDER_VXLAN : 0);
   for (const p of input.providerAddresses) add(p.providerAddress, local);
-  for (const peer of new Set(input.domains.flatMap((d) => [...peersOf(d)]))) add(peer, PROVIDER_PEER);
+  for (const peer of new Set(input.domains.flatMap(peersOf))) add(peer, PROVIDER_PEER);
   const uplinks = input.netAdapters.filter((a) =>
     input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias),
   );

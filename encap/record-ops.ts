@@ -8,26 +8,50 @@ import { ROUTER_MAC } from '../compartments/policy.ts';
 import { isPlain } from '../compartments/policy-plain.ts';
 import type { Op } from '../compartments/resource.ts';
 import type { Address } from '../lib/address.ts';
+import { derive } from '../lib/derive.ts';
 import { decodeAddress, type EntryMap } from './abi.ts';
 import { type OverlayDomain, type OverlayInput, overlayResources } from './overlay.ts';
+import type { RecordList } from './record-list.ts';
 import type { RecordStore } from './records.ts';
 import { around, type Touched } from './touched.ts';
 
 /** The machine beside its VM networks. */
 export type Machine = Omit<OverlayInput, 'domains'>;
 
+export type IndexedDomain = OverlayDomain & { readonly records: RecordList };
+
 /** A VM network before and after a change. */
 export interface DomainChange {
-  readonly before: OverlayDomain;
-  readonly after: OverlayDomain;
+  readonly before: IndexedDomain;
+  readonly after: IndexedDomain;
   readonly touched: Touched;
 }
 
-const vsidsOf = (d: OverlayDomain): ReadonlySet<Vsid> =>
-  new Set([...d.ports, ...d.customerRoutes, ...d.lookupRecords].map((x) => x.vsid));
-const peersOf = (d: OverlayDomain): ReadonlySet<Address> =>
-  new Set(d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress));
-const same = <T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean => a.size === b.size && [...a].every((x) => b.has(x));
+/** Virtual subnets and peers of all of a VM network. */
+function namedIn({ records, ports, customerRoutes }: IndexedDomain): NonNullable<OverlayDomain['named']> {
+  const { vsids, peers } = records.counts;
+  const ofRecords = [...vsids.entries()].map(([vsid]) => Number(vsid));
+  return {
+    vsids: [...new Set([...ofRecords, ...[...ports, ...customerRoutes].map((x) => x.vsid)])],
+    peers: [...peers.entries()].map(([peer]) => peer as Address),
+  };
+}
+
+const hasVsid = (d: IndexedDomain, vsid: Vsid): boolean =>
+  d.records.counts.vsids.get(String(vsid)) !== undefined ||
+  d.ports.some((p) => p.vsid === vsid) ||
+  d.customerRoutes.some((r) => r.vsid === vsid);
+const hasPeer = (d: IndexedDomain, peer: Address): boolean => d.records.counts.peers.get(peer) !== undefined;
+
+/** Whether a change gave the VM network a virtual subnet or a peer, or took one. */
+function namesOthers({ before, after, touched }: DomainChange): boolean {
+  const vsids = new Set([...touched.lookupRecords, ...touched.customerRoutes].map((x) => x.vsid));
+  const peers = new Set(touched.lookupRecords.map((r) => r.providerAddress));
+  return (
+    [...vsids].some((vsid) => hasVsid(before, vsid) !== hasVsid(after, vsid)) ||
+    [...peers].some((peer) => hasPeer(before, peer) !== hasPeer(after, peer))
+  );
+}
 
 /** Maps that hold what virtual subnets and provider addresses have, and not single records with an address. */
 const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers', 'replicas'];
@@ -58,39 +82,52 @@ const difference = (machine: Machine, before: Domains, after: Domains): readonly
   plan(overlayResources({ ...machine, domains: after }), overlayResources({ ...machine, domains: before }));
 
 /** Provider addresses that records of VM networks which did not change name. */
-function namedElsewhere(store: RecordStore, changed: readonly OverlayDomain[]): (address: Address) => boolean {
-  const here = new Map<Address, number>();
-  for (const { providerAddress, mac } of changed.flatMap((d) => d.lookupRecords))
-    if (mac !== ROUTER_MAC) here.set(providerAddress, (here.get(providerAddress) ?? 0) + 1);
-  return (address) => (store.peers.get(address) ?? 0) > (here.get(address) ?? 0);
+function namedElsewhere(store: RecordStore, changed: readonly IndexedDomain[]): (address: Address) => boolean {
+  const here = (address: Address) => changed.reduce((sum, d) => sum + (d.records.counts.peers.get(address) ?? 0), 0);
+  return (address) => (store.peers.get(address) ?? 0) > here(address);
 }
 
 /** @param store the store after the change. */
 export function recordOps(machine: Machine, changes: readonly DomainChange[], store: RecordStore): readonly Op[] {
   const whole: DomainChange[] = [];
+  const named: DomainChange[] = [];
   const ops: Op[] = [];
   for (const change of changes) {
     const { before, after, touched } = change;
     // Who may send without encapsulation is a tunnel of its own.
-    const plain = touched.lookupRecords.some(isPlain);
-    const alike = !plain && sameReplicas(machine, change);
-    if (alike && same(vsidsOf(before), vsidsOf(after)) && same(peersOf(before), peersOf(after))) {
-      const [former, now] = around([before, after], touched) as [OverlayDomain, OverlayDomain];
-      const differing = difference(machine, [former], [now]);
-      for (const op of differing) if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);
-    } else whole.push(change);
+    if (touched.lookupRecords.some(isPlain) || !sameReplicas(machine, change)) {
+      whole.push(change);
+      continue;
+    }
+    const [former, now] = around([before, after], touched) as [IndexedDomain, IndexedDomain];
+    if (namesOthers(change))
+      named.push({
+        before: derive(former, { named: namedIn(before) }),
+        after: derive(now, { named: namedIn(after) }),
+        touched,
+      });
+    else
+      for (const op of difference(machine, [former], [now]))
+        if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);
   }
-  if (whole.length === 0) return ops;
   const elsewhere = namedElsewhere(
     store,
-    whole.map((c) => c.after),
+    [...whole, ...named].map((c) => c.after),
   );
-  const [before, after] = [whole.map((c) => c.before), whole.map((c) => c.after)];
-  for (const op of difference(machine, before, after)) {
-    const { resource: r } = op;
-    const kept =
-      r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));
-    if (!kept) ops.push(op);
-  }
+  const told = new Set<string>(); // what VM networks share is of both lists
+  const add = (list: readonly DomainChange[], takes: (op: Op) => boolean): void => {
+    const [before, after] = [list.map((c) => c.before), list.map((c) => c.after)];
+    for (const op of list.length > 0 ? difference(machine, before, after) : []) {
+      const { resource: r } = op;
+      const kept =
+        r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));
+      if (kept || !takes(op) || told.has(r.key)) continue;
+      told.add(r.key);
+      ops.push(op);
+    }
+  };
+  add(whole, () => true);
+  // A part of the records does not tell the list of replicas, which is the same as before.
+  add(named, (op) => mapOf(op) !== 'replicas');
   return ops;
 }

@@ -17,14 +17,17 @@ import type {
   Vsid,
 } from '../compartments/compartment.ts';
 import type { HostPort } from '../compartments/host.ts';
-import { policyProblems, ROUTER_MAC } from '../compartments/policy.ts';
+import { type PolicyDomain, policyProblems, ROUTER_MAC } from '../compartments/policy.ts';
 import { isPlain } from '../compartments/policy-plain.ts';
 import { type RecordError, type RecordErrorCode, recordError } from '../compartments/record-reasons.ts';
-import type { Address } from '../lib/address.ts';
+import { derive } from '../lib/derive.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { Trie } from '../lib/trie.ts';
 import { providerProblems, reachesOf } from './provider-records.ts';
+import { type Kept, lookupKey, RecordList, type RecordOrigin } from './record-list.ts';
 import { around, type Touched } from './touched.ts';
+
+export type { Kept, RecordOrigin } from './record-list.ts';
 
 export interface RecordTypes {
   readonly 'customer-route': CustomerRoute;
@@ -38,14 +41,6 @@ export type NetworkKind = 'customer-route' | 'lookup-record';
 export const isNetworkKind = (kind: RecordKind): kind is NetworkKind =>
   kind === 'customer-route' || kind === 'lookup-record';
 
-/** `File` records change with the file only; `Learned` ones give way to whatever the operator says. */
-export type RecordOrigin = 'File' | 'Runtime' | 'Learned';
-
-export interface Kept<T> {
-  readonly record: T;
-  readonly origin: RecordOrigin;
-}
-
 /** Learned here, or elsewhere and brought by the policy store. */
 export const wasLearned = ({ record, origin }: Kept<LookupRecord>): boolean =>
   origin === 'Learned' || (origin === 'Runtime' && record.type === 'Dynamic');
@@ -58,10 +53,16 @@ export interface NetworkBase extends Learning {
   readonly ports?: readonly HostPort[];
 }
 
+/** Records of a VM network by key. */
+interface KeptRecords {
+  readonly 'customer-route': ReadonlyMap<string, Kept<CustomerRoute>>;
+  readonly 'lookup-record': RecordList;
+}
+
 export interface Network extends NetworkBase {
-  readonly kept: { readonly [K in NetworkKind]: ReadonlyMap<string, Kept<RecordTypes[K]>> };
+  readonly kept: KeptRecords;
   readonly customerRoutes: readonly CustomerRoute[];
-  /** In the order in which the data plane heeds them: what is known before what was learned, places without address last. */
+  /** In the order in which the data plane heeds them; made when somebody asks. */
   readonly lookupRecords: readonly LookupRecord[];
 }
 
@@ -100,8 +101,7 @@ export interface Changed {
 
 const KEY: { readonly [K in RecordKind]: (r: RecordTypes[K]) => string } = {
   'customer-route': (r) => `${r.destinationPrefix} ${r.metric}`,
-  // The address of an L2Only record is a placeholder (R-ENC-8).
-  'lookup-record': (r) => `${r.vsid} ${r.type === 'L2Only' ? r.mac : r.customerAddress}`,
+  'lookup-record': lookupKey,
   'provider-address': (r) => r.providerAddress,
   'provider-route': (r) => `${r.destinationPrefix} ${r.metric}`,
 };
@@ -109,25 +109,23 @@ const KEY: { readonly [K in RecordKind]: (r: RecordTypes[K]) => string } = {
 /** What a record is known by among those of its kind (in its VM network). */
 export const recordKey = <K extends RecordKind>(kind: K, record: RecordTypes[K]): string => KEY[kind](record);
 
-const keep = <T>(origin: RecordOrigin, key: (r: T) => string, records: readonly T[]): Map<string, Kept<T>> =>
-  new Map(records.map((record) => [key(record), { record, origin }]));
-
-const ORDER: { readonly [T in LookupRecord['type']]: number } = {
-  Static: 0,
-  GatewayWildcard: 1,
-  Dynamic: 2,
-  L2Only: 3,
-};
-
-function networkOf(base: NetworkBase, kept: Network['kept']): Network {
-  const lookupRecords = [...kept['lookup-record'].values()].map((k) => k.record);
-  return {
-    ...base,
+const networkOf = (base: NetworkBase, kept: KeptRecords): Network =>
+  derive(base, {
     kept,
     customerRoutes: [...kept['customer-route'].values()].map((k) => k.record),
-    lookupRecords: lookupRecords.sort((a, b) => ORDER[a.type] - ORDER[b.type]),
-  };
-}
+    get lookupRecords() {
+      return kept['lookup-record'].inOrder();
+    },
+  });
+
+/** The same VM network elsewhere (a host's, a gateway's) with the records that a store has of it. */
+export const withRecordsOf = <T extends object>(domain: T, network: Network) =>
+  derive(domain, {
+    customerRoutes: network.customerRoutes,
+    get lookupRecords() {
+      return network.lookupRecords;
+    },
+  });
 
 export interface RecordBase {
   readonly netAdapters: readonly NetAdapter[];
@@ -153,44 +151,50 @@ export function recordStore(base: RecordBase): RecordStore {
   };
   for (const { customerRoutes, lookupRecords, ...network } of base.networks) {
     const kept = {
-      'customer-route': keep('File', KEY['customer-route'], customerRoutes),
-      'lookup-record': keep('File', KEY['lookup-record'], lookupRecords),
+      'customer-route': new Map(file(customerRoutes).map((k) => [KEY['customer-route'](k.record), k])),
+      'lookup-record': RecordList.of(file(lookupRecords).map((k) => [lookupKey(k.record), k])),
     };
-    store = entered(store, undefined, networkOf(network, kept));
+    const entering = networkOf(network, kept);
+    store = entered(store, undefined, entering, peersOf(entering), lookupRecords.filter(isPlain));
   }
   return store;
 }
 
-const vsidsOf = (n: Network | undefined): ReadonlySet<Vsid> =>
-  new Set(
-    [
-      ...(n?.customerRoutes ?? []),
-      ...(n?.lookupRecords ?? []),
-      ...(n?.internalInterfaces ?? []),
-      ...(n?.ports ?? []),
-      ...(n?.virtualSubnets ?? []),
-    ].map((x) => x.vsid),
-  );
+/** Virtual subnets that anything of a VM network names. */
+function vsidsOf(n: Network | undefined): ReadonlySet<Vsid> {
+  if (!n) return new Set();
+  const lists = [n.customerRoutes, n.internalInterfaces ?? [], n.ports ?? [], n.virtualSubnets ?? []];
+  const ofRecords = [...n.kept['lookup-record'].counts.vsids.entries()].map(([vsid]) => Number(vsid));
+  return new Set([...ofRecords, ...lists.flatMap((list) => list.map((x) => x.vsid))]);
+}
 
-const plainOf = (n: Network | undefined): ReadonlySet<Address> =>
-  new Set((n?.lookupRecords ?? []).filter(isPlain).map((r) => r.customerAddress));
+const peersOf = (n: Network): readonly string[] =>
+  [...n.kept['lookup-record'].counts.peers.entries()].map(([peer]) => peer);
+const peerCount = (n: Network | undefined, peer: string): number =>
+  n?.kept['lookup-record'].counts.peers.get(peer) ?? 0;
 
-const peersOf = (n: Network | undefined): readonly Address[] =>
-  (n?.lookupRecords ?? []).filter((r) => r.mac !== ROUTER_MAC).map((r) => r.providerAddress);
-
-/** The store with a network in place of its former self, indexes included. */
-function entered(store: RecordStore, before: Network | undefined, after: Network): RecordStore {
+/** The store with a network in place of its former self, indexes included. `named` = peers of records that changed, `plainRecords` = those of them that are. */
+function entered(
+  store: RecordStore,
+  before: Network | undefined,
+  after: Network,
+  named: Iterable<string>,
+  plainRecords: Iterable<LookupRecord>,
+): RecordStore {
   let { vsids, peers, plain } = store;
   const [had, has] = [vsidsOf(before), vsidsOf(after)];
   for (const vsid of had) if (!has.has(vsid)) vsids = vsids.with(String(vsid), undefined);
   for (const vsid of has) if (!had.has(vsid)) vsids = vsids.with(String(vsid), after.routingDomainId);
-  const [bare, now] = [plainOf(before), plainOf(after)];
-  for (const address of bare) if (!now.has(address)) plain = plain.with(address, undefined);
-  for (const address of now) if (!bare.has(address)) plain = plain.with(address, after.routingDomainId);
-  const counts = new Map<Address, number>();
-  for (const peer of peersOf(before)) counts.set(peer, (counts.get(peer) ?? 0) - 1);
-  for (const peer of peersOf(after)) counts.set(peer, (counts.get(peer) ?? 0) + 1);
-  for (const [peer, n] of counts) if (n !== 0) peers = peers.with(peer, (peers.get(peer) ?? 0) + n || undefined);
+  for (const peer of new Set(named)) {
+    const more = peerCount(after, peer) - peerCount(before, peer);
+    if (more !== 0) peers = peers.with(peer, (peers.get(peer) ?? 0) + more || undefined);
+  }
+  for (const { customerAddress } of plainRecords) {
+    const there = after.kept['lookup-record'].around([customerAddress], []).values();
+    const owner = [...there].some(({ record }) => isPlain(record)) ? after.routingDomainId : undefined;
+    if (owner !== undefined || store.plain.get(customerAddress) === after.routingDomainId)
+      plain = plain.with(customerAddress, owner);
+  }
   return { ...store, vsids, plain, peers, networks: store.networks.with(after.routingDomainId, after) };
 }
 
@@ -202,9 +206,32 @@ const TITLES: { readonly [K in RecordKind]: string } = {
 };
 const title = (kind: RecordKind, key: string): string => `${TITLES[kind]} ${key}`;
 
+/** Records that are being changed. */
+interface Draft<T> {
+  get(key: string): Kept<T> | undefined;
+  set(key: string, kept: Kept<T>): void;
+  delete(key: string): void;
+}
+
+class LookupDraft implements Draft<LookupRecord> {
+  list: RecordList;
+  constructor(list: RecordList) {
+    this.list = list;
+  }
+  get(key: string): Kept<LookupRecord> | undefined {
+    return this.list.get(key);
+  }
+  set(key: string, kept: Kept<LookupRecord>): void {
+    this.list = this.list.with(key, kept);
+  }
+  delete(key: string): void {
+    this.list = this.list.with(key, undefined);
+  }
+}
+
 /** One record of a list that is being changed; tells the code when it cannot be done. */
 function alter<K extends RecordKind>(
-  list: Map<string, Kept<RecordTypes[K]>>,
+  list: Draft<RecordTypes[K]>,
   change: Extract<RecordChange, { kind: K }>,
 ): RecordErrorCode | undefined {
   type T = RecordTypes[K];
@@ -254,7 +281,10 @@ function networkProblems(store: RecordStore, n: Network, touched: Touched): read
     ];
   });
   const shared = touched.lookupRecords.flatMap((r) => {
-    const owner = isPlain(r) && n.lookupRecords.includes(r) ? store.plain.get(r.customerAddress) : undefined;
+    const owner =
+      isPlain(r) && n.kept['lookup-record'].get(lookupKey(r))?.record === r
+        ? store.plain.get(r.customerAddress)
+        : undefined;
     if (owner === undefined || owner === n.routingDomainId) return [];
     const name = store.networks.get(owner)?.routingDomain ?? owner;
     return [
@@ -266,7 +296,10 @@ function networkProblems(store: RecordStore, n: Network, touched: Touched): read
       ),
     ];
   });
-  const [near] = around([n], touched) as [Network];
+  const [near] = around(
+    [derive(n, { records: n.kept['lookup-record'] })],
+    touched,
+  ) as readonly PolicyDomain[] as readonly [PolicyDomain];
   const rules = policyProblems([near]).map(({ path, problem, cure }) => {
     const [, list, index] = path as readonly [number, string, number];
     const kind = list === 'lookupRecords' ? 'lookup-record' : list === 'customerRoutes' ? 'customer-route' : undefined;
@@ -282,21 +315,29 @@ function networkProblems(store: RecordStore, n: Network, touched: Touched): read
 }
 
 /** The records under the keys, as they were and as they are. */
-function touchedBetween(
-  before: Network['kept'],
-  after: Network['kept'],
-  keys: readonly (readonly [NetworkKind, string])[],
-): Touched {
-  const of = <K extends NetworkKind>(kind: K): readonly RecordTypes[K][] =>
-    keys.flatMap(([k, key]) =>
-      k === kind
-        ? [before, after].flatMap(
-            (kept) => (kept[kind] as ReadonlyMap<string, Kept<RecordTypes[K]>>).get(key)?.record ?? [],
-          )
-        : [],
-    );
-  return { lookupRecords: of('lookup-record'), customerRoutes: of('customer-route') };
+function touchedBetween(before: KeptRecords, after: KeptRecords, keys: TouchedKeys): Touched {
+  const of = <T>(set: ReadonlySet<string>, get: (kept: KeptRecords, key: string) => Kept<T> | undefined): T[] =>
+    [...set].flatMap((key) => [before, after].flatMap((kept) => get(kept, key)?.record ?? []));
+  return {
+    lookupRecords: of(keys['lookup-record'], (kept, key) => kept['lookup-record'].get(key)),
+    customerRoutes: of(keys['customer-route'], (kept, key) => kept['customer-route'].get(key)),
+  };
 }
+
+type TouchedKeys = { readonly [K in NetworkKind]: Set<string> };
+
+/** A VM network while it is changed. */
+interface OpenNetwork {
+  readonly 'customer-route': Map<string, Kept<CustomerRoute>>;
+  readonly 'lookup-record': LookupDraft;
+  readonly keys: TouchedKeys;
+}
+
+const opened = ({ kept }: Network): OpenNetwork => ({
+  'customer-route': new Map(kept['customer-route']),
+  'lookup-record': new LookupDraft(kept['lookup-record']),
+  keys: { 'customer-route': new Set(), 'lookup-record': new Set() },
+});
 
 /** All of the changes or none: the new store, or everything that is wrong. */
 export function changeRecords(
@@ -304,12 +345,11 @@ export function changeRecords(
   changes: readonly RecordChange[],
 ): Result<Changed, readonly RecordError[]> {
   const errors: RecordError[] = [];
-  const networks = new Map<RoutingDomainId, { [K in NetworkKind]: Map<string, Kept<RecordTypes[K]>> }>();
+  const networks = new Map<RoutingDomainId, OpenNetwork>();
   const machine = {
     'provider-address': new Map(store.providerAddresses.map((k) => [k.record.providerAddress as string, k])),
     'provider-route': new Map(store.providerRoutes.map((k) => [KEY['provider-route'](k.record), k])),
   };
-  const keys = new Map<RoutingDomainId, [NetworkKind, string][]>();
   const touchedNetworks = new Map<RoutingDomainId, Touched>();
   let machineChanged = false;
   for (const c of changes) {
@@ -322,15 +362,10 @@ export function changeRecords(
         refuse('NO_SUCH_ROUTING_DOMAIN');
         continue;
       }
-      const open = networks.get(network.routingDomainId) ?? {
-        'customer-route': new Map(network.kept['customer-route']),
-        'lookup-record': new Map(network.kept['lookup-record']),
-      };
+      const open = networks.get(network.routingDomainId) ?? opened(network);
       networks.set(network.routingDomainId, open);
       code = alter(open[c.kind] as never, c as never);
-      const touched = keys.get(network.routingDomainId) ?? [];
-      keys.set(network.routingDomainId, touched);
-      touched.push([c.kind, keyOfChange(c)]);
+      open.keys[c.kind].add(keyOfChange(c));
     } else {
       machineChanged = true;
       code = alter(machine[c.kind] as never, c as never);
@@ -343,26 +378,34 @@ export function changeRecords(
     providerRoutes: [...machine['provider-route'].values()],
   };
   const reaches = reachesOf(next);
-  for (const [id, kept] of networks) {
+  for (const [id, open] of networks) {
     const before = store.networks.get(id)!;
-    const after = networkOf(baseOf(before), kept);
-    const touched = touchedBetween(before.kept, kept, keys.get(id)!);
+    const kept = { 'customer-route': open['customer-route'], 'lookup-record': open['lookup-record'].list };
+    const after = networkOf(before, kept);
+    const touched = touchedBetween(before.kept, kept, open.keys);
     // Against what the changes before it made: two VM networks may ask for one virtual subnet at once.
-    errors.push(...networkProblems(next, after, touched));
+    for (const e of networkProblems(next, after, touched)) errors.push(e);
     if (!machineChanged)
       for (const r of touched.lookupRecords)
-        if (r.mac !== ROUTER_MAC && kept['lookup-record'].get(recordKey('lookup-record', r))?.record === r)
-          if (!reaches(r.providerAddress))
-            errors.push(recordError('PROVIDER_UNREACHABLE', title('lookup-record', recordKey('lookup-record', r))));
-    next = entered(next, before, after);
+        if (
+          r.mac !== ROUTER_MAC &&
+          kept['lookup-record'].get(lookupKey(r))?.record === r &&
+          !reaches(r.providerAddress)
+        )
+          errors.push(recordError('PROVIDER_UNREACHABLE', title('lookup-record', lookupKey(r))));
+    next = entered(
+      next,
+      before,
+      after,
+      touched.lookupRecords.map((r) => r.providerAddress),
+      touched.lookupRecords.filter(isPlain),
+    );
     touchedNetworks.set(id, touched);
   }
   if (machineChanged) errors.push(...providerProblems(next));
   if (errors.length) return err(errors);
   return ok({ store: next, networks: touchedNetworks, machine: machineChanged });
 }
-
-const baseOf = ({ kept, customerRoutes, lookupRecords, ...base }: Network): NetworkBase => base;
 
 export interface FoundRecord<K extends RecordKind = RecordKind> {
   readonly kind: K;
@@ -382,7 +425,7 @@ export function getRecords<K extends RecordKind>(
     const one = routingDomainId && store.networks.get(routingDomainId);
     const chosen = routingDomainId === undefined ? [...store.networks.entries()].map(([, n]) => n) : one ? [one] : [];
     return chosen.flatMap((network) =>
-      [...(network.kept[kind] as ReadonlyMap<string, Kept<RecordTypes[K]>>)].map(([key, k]) => ({
+      [...(network.kept[kind] as Iterable<readonly [string, Kept<RecordTypes[K]>]>)].map(([key, k]) => ({
         kind,
         key,
         ...k,
@@ -405,6 +448,6 @@ export function findRecord<K extends RecordKind>(
   if (!isNetworkKind(kind)) return getRecords(store, kind).find((r) => r.key === key);
   const place = routingDomainId ?? (kind === 'lookup-record' ? store.vsids.get(key.split(' ')[0]!) : undefined);
   const network = place && store.networks.get(place);
-  const kept = network && (network.kept[kind] as ReadonlyMap<string, Kept<RecordTypes[K]>>).get(key);
-  return kept && { kind, key, ...kept, network };
+  const kept = network?.kept[kind].get(key) as Kept<RecordTypes[K]> | undefined;
+  return kept && network && { kind, key, ...kept, network };
 }

@@ -4,7 +4,9 @@
  */
 import type { CustomerRoute, LookupRecord } from '../compartments/compartment.ts';
 import type { Address, Mac } from '../lib/address.ts';
-import { contains, type Prefix } from '../lib/prefix.ts';
+import { derive } from '../lib/derive.ts';
+import { covering, type Prefix } from '../lib/prefix.ts';
+import { heeded, type RecordList } from './record-list.ts';
 
 /** Records that a change took, gave or altered, in their former and their new form. */
 export interface Touched {
@@ -13,10 +15,15 @@ export interface Touched {
 }
 
 interface Domain {
+  /** All lookup records by key, when there are too many to look at each. */
+  readonly records?: RecordList;
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
   readonly ports?: readonly { readonly mac: Mac; readonly addresses: readonly Address[] }[];
 }
+
+/** What GatewayWildcard records stand under. */
+const EVERY_ADDRESS = ['0.0.0.0', '::'] as Address[];
 
 /** Which holders, entries and routes a change can concern; undefined = all of them. */
 interface Scope {
@@ -41,19 +48,26 @@ function scopeOf({ lookupRecords, customerRoutes }: Touched, domains: readonly D
 }
 
 function within<D extends Domain>(domain: D, { macs, addresses, prefixes }: Scope): D {
-  const covers = (r: CustomerRoute) => [...addresses].some((a) => contains(r.destinationPrefix, a));
-  return {
-    ...domain,
+  const covers = ({ destinationPrefix }: CustomerRoute) => {
+    const covered = covering(destinationPrefix);
+    for (const a of addresses) if (covered(a)) return true;
+    return false;
+  };
+  const { records } = domain;
+  const near = records
+    ? heeded(records.around([...addresses, ...EVERY_ADDRESS], macs).values())
+    : domain.lookupRecords.filter(
+        (r) => addresses.has(r.customerAddress) || macs.has(r.mac) || r.type === 'GatewayWildcard',
+      );
+  return derive(domain, {
     customerRoutes: domain.customerRoutes.filter(
       (r) => prefixes.has(r.destinationPrefix) || (r.nextHop === undefined && covers(r)),
     ),
-    lookupRecords: domain.lookupRecords.filter(
-      (r) => addresses.has(r.customerAddress) || macs.has(r.mac) || r.type === 'GatewayWildcard',
-    ),
+    lookupRecords: near,
     ...(domain.ports && {
       ports: domain.ports.filter((p) => macs.has(p.mac) || p.addresses.some((a) => addresses.has(a))),
     }),
-  };
+  }) as object as D;
 }
 
 /** Each of the domains, former and new, with what the touched records meet in any of them. */

@@ -32,6 +32,7 @@ import { err, ok } from '../lib/result.ts';
 import { Turns } from '../lib/turns.ts';
 import type { Event } from './event.ts';
 import { changedSlots, fileRecords, namesOf, type Running, runningOf, type Source, withRecords } from './running.ts';
+import { type FailedOp, type Status, Unsettled, unreadable } from './settled.ts';
 
 /** What the gateway keeps on disk. */
 export interface Store {
@@ -72,14 +73,10 @@ export interface Parts {
   desired(running: Running, up: ReadonlySet<string>, scope: Scope): readonly AnyResource[];
   /** What must be done when only records of some VM networks changed. */
   recordOps(before: Running, after: Running, networks: Changed['networks']): readonly Op[];
+  /** `status` may have changed. */
+  statusChanged(): void;
   /** Calls back later with an event. */
   later(event: Event, milliseconds: number): void;
-}
-
-export interface FailedOp {
-  readonly op: string;
-  readonly routingDomain: string;
-  readonly error: string;
 }
 
 export type Refusal =
@@ -106,6 +103,7 @@ export class Gateway {
   /** Names of routing domains, of removed ones as well: what is left of them is still logged under their name. */
   readonly #names = new Map<Slot, string>([[DEFAULT_SLOT, '']]);
   #woken = false;
+  readonly #unsettled = new Unsettled((slot) => this.routingDomain(slot), describeOp);
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -114,6 +112,12 @@ export class Gateway {
 
   get running(): Running | undefined {
     return this.#running;
+  }
+
+  get status(): Status {
+    const unsettled = this.#unsettled.rows();
+    const file = this.#running?.source.file ?? '';
+    return { file, settled: file !== '' && unsettled.length === 0, unsettled, notes: this.#notes() };
   }
 
   get records(): RecordStore | undefined {
@@ -139,6 +143,7 @@ export class Gateway {
         const outcome = await this.#adopt();
         return outcome.settled ? ok(this.#changed(outcome.done)) : err(this.#failed(outcome.failures, false));
       } catch (error) {
+        this.#blind(error);
         this.#parts.later({ type: 'charon-back' }, RETRY_MS);
         return err(this.#failed([], false, error));
       }
@@ -202,6 +207,7 @@ export class Gateway {
 
   /** Wakes the loop; events that arrive while it runs are gathered. */
   notice(event: Event): void {
+    if (event.type === 'charon-lost') this.#parts.statusChanged();
     if (event.type === 'charon-back') this.#dirty.adopt = true;
     for (const scope of this.#scopesOf(event)) this.#dirty.scopes.add(scope);
     if (this.#woken || this.#dirty.scopes.size === 0) return;
@@ -218,6 +224,7 @@ export class Gateway {
       })
       .catch((error: unknown) => {
         this.#parts.log.error({ err: error }, 'reality could not be read, nothing was changed');
+        this.#blind(error);
         this.#parts.later({ type: adopt ? 'charon-back' : 'resync' }, RETRY_MS);
       });
   }
@@ -231,6 +238,10 @@ export class Gateway {
         return ['all'];
       case 'retry':
         return [event.slot];
+      case 'charon-lost':
+        return [];
+      case 'network-changed':
+        return event.slot === DEFAULT_SLOT || running.domains.has(event.slot) ? [event.slot] : [];
       case 'tunnels-changed':
         return running.config.compartments
           .filter((c) => c.s2sInterfaces.some((i) => event.interfaces.includes(i.name)))
@@ -284,6 +295,7 @@ export class Gateway {
       return refusal(settled);
     } catch (cause) {
       log.error({ err: cause }, 'the former configuration is not back yet');
+      this.#blind(cause);
       later({ type: 'charon-back' }, RETRY_MS);
       return refusal(false);
     }
@@ -330,11 +342,21 @@ export class Gateway {
     return outcome;
   }
 
-  async #reconcile(scope: Scope, hands: readonly Hand[] = this.#parts.hands()): Promise<Outcome> {
+  #blind(error: unknown): void {
+    this.#unsettled.blind(error);
+    this.#parts.statusChanged();
+  }
+
+  /** `some`: the hands that work, if not all: then what is not there is only told. */
+  async #reconcile(scope: Scope, some?: readonly Hand[]): Promise<Outcome> {
+    const hands = some ?? this.#parts.hands();
     const running = this.#running;
     if (!running) return { done: [], failures: [], settled: true };
     const outcome = await reconcile(hands, scope, (actual) => this.#desired(hands, running, scope, actual));
     this.#tell(outcome);
+    if (some) return outcome;
+    this.#unsettled.looked(scope, outcome);
+    this.#parts.statusChanged();
     return outcome;
   }
 
@@ -362,9 +384,13 @@ export class Gateway {
   }
 
   #changed(ops: readonly Op[]): Change {
+    return { ops, notes: this.#notes() };
+  }
+
+  #notes(): readonly string[] {
     const tunnels = this.#running?.config.compartments.some((c) => c.s2sInterfaces.length > 0);
     const silent = tunnels && this.#charon().length === 0;
-    return { ops, notes: silent ? ['charon does not answer: connections were neither compared nor loaded'] : [] };
+    return silent ? ['charon does not answer: connections were neither compared nor loaded'] : [];
   }
 
   #failed(failures: readonly Failure[], restored: boolean, error?: unknown): Extract<Refusal, { code: 'FAILED' }> {
@@ -373,12 +399,7 @@ export class Gateway {
       routingDomain: this.routingDomain(op.resource.slot),
       error: cause.message,
     }));
-    if (error !== undefined)
-      rows.push({
-        op: 'reading what is there',
-        routingDomain: '',
-        error: error instanceof Error ? error.message : String(error),
-      });
+    if (error !== undefined) rows.push(unreadable(error));
     return { code: 'FAILED', failures: rows, restored };
   }
 }

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { sysctlNames } from '../compartments/desired.ts';
-import { FIRST_SLOT, type Slot } from '../compartments/numbers.ts';
+import { DEFAULT_SLOT, FIRST_SLOT, type Slot, slotOfNetns } from '../compartments/numbers.ts';
 import { formatConfigError } from '../config/error.ts';
 import { loadGateway } from '../config/load.ts';
 import { dropNotice } from '../control/drops.ts';
@@ -16,6 +16,7 @@ import { EventHub } from '../control/hub.ts';
 import { Learner } from '../control/learner.ts';
 import type { RecordPlane } from '../control/plane.ts';
 import { ABI } from '../encap/abi.ts';
+import { withoutRoute } from '../kernel/counters.ts';
 import { KernelHand } from '../kernel/hand.ts';
 import { inspectNetns } from '../kernel/inspect.ts';
 import { usableAddresses } from '../kernel/local-addresses.ts';
@@ -31,8 +32,10 @@ import { Charon } from './io/charon.ts';
 import { DataPlane } from './io/data-plane.ts';
 import { secretReader } from './io/secret.ts';
 import { FileStore } from './io/store.ts';
+import { Readiness } from './readiness.ts';
 import type { Source } from './running.ts';
 import type { Readings } from './show/readings.ts';
+import { Wakes } from './wake.ts';
 
 const CONFIG_DRIVE = '/media/hnv-config/gateway.yaml';
 const CONFIG_FILE = '/etc/hnv-gateway/gateway.yaml';
@@ -69,18 +72,17 @@ const options = new Command('hnv-gateway')
 const log = pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
 const service = new ServiceNotifier(process.env);
 
-/** Starts with the first configuration that loads; what became of it, for `systemctl status`. */
+/** Starts with the first configuration that loads; returns what to tell when there is none. */
 async function begin(gateway: Gateway, sources: readonly Source[], configFile: string): Promise<string> {
   for (const source of sources) {
     const started = await gateway.start(source);
     if (started.ok) {
-      removeOtherPinned(options.pin, ABI);
       log.info({ ops: started.value.ops.length, notes: started.value.notes, file: source.file }, 'started');
-      return `configured by ${source.file}`;
+      return '';
     }
     if (started.error.code === 'FAILED') {
       log.error({ failures: started.error.failures, file: source.file }, 'started, but not all of it is there yet');
-      return `configured by ${source.file}, not all of it is there yet`;
+      return '';
     }
     for (const e of started.error.errors) log.error({ code: e.code }, formatConfigError(e));
     log.error({ file: source.file }, 'this configuration does not load');
@@ -88,7 +90,17 @@ async function begin(gateway: Gateway, sources: readonly Source[], configFile: s
   log.warn({ file: configFile }, 'no configuration: write the file and restart, or use hnvgw apply');
   return sources.length === 0
     ? 'waits for a configuration'
-    : `no configuration loads, see the log; ${configFile} is wrong`;
+    : `no configuration loads, see the log or: hnvgw validate ${configFile}`;
+}
+
+/** What is read of a namespace; undefined when there is none. */
+function present<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw e;
+  }
 }
 
 async function main(): Promise<void> {
@@ -100,10 +112,24 @@ async function main(): Promise<void> {
   const dataPlane = new DataPlane(options.object, path.join(options.pin, String(ABI)));
   const running = () => gateway.running;
   const notice = (event: Event) => gateway.notice(event);
+  const isNic = (device: string) => running()?.config.netAdapters.some((n) => n.device === device) ?? false;
+  const wakes = new Wakes({
+    now: () => performance.now(),
+    after: (ms, callback) => void setTimeout(callback, ms).unref(),
+    wake: (slot) => notice({ type: 'network-changed', slot }),
+  });
   const kernel = new KernelHand({
     programs: dataPlane.programs,
     sysctls: sysctlNames,
     nics: () => running()?.config.netAdapters ?? [],
+    events: (netns, event) => {
+      const slot = netns === '' ? DEFAULT_SLOT : slotOfNetns(netns);
+      if (slot === undefined) return;
+      // The default compartment has a port of every tenant, and these are looked at from the other end.
+      const device = 'device' in event ? event.device : undefined;
+      if (slot === DEFAULT_SLOT && device !== undefined && !isNic(device)) return;
+      wakes.event(slot);
+    },
   });
   const namespaces = new Namespaces();
   const charon = new Charon(options.vici, running, notice, log);
@@ -116,25 +142,26 @@ async function main(): Promise<void> {
     load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
     desired: (candidate, up, scope) => desiredResources(candidate, up, scope, dataPlane, store.digestKey),
     recordOps: (before, after, networks) => dataPlane.recordOps(before, after, networks),
+    statusChanged: () => readiness.changed(),
     later: (event, ms) => setTimeout(notice, ms, event).unref(),
   });
+  const readiness = new Readiness({
+    service,
+    status: () => gateway.status,
+    // Until now programs of another version may have worked on its maps.
+    settled: () => removeOtherPinned(options.pin, ABI),
+  });
   const readings: Readings = {
-    netns: (netns) => {
-      try {
-        return inspectNetns(netns);
-      } catch (e) {
-        if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-        throw e;
-      }
-    },
+    netns: (netns) => present(() => inspectNetns(netns)),
     entries: (map) => dataPlane.entries(map),
     device: (index) => dataPlane.device(index),
+    withoutRoute: (netns) => present(() => withoutRoute(namespaces, netns)),
     tunnel: (name) => charon.reading(name),
   };
 
   charon.start();
   await Promise.race([charon.ready, new Promise((resolve) => setTimeout(resolve, CHARON_PATIENCE_MS))]);
-  const status = await begin(gateway, store.bootSources(), configFile);
+  const without = await begin(gateway, store.bootSources(), configFile);
 
   const events = new EventHub();
   const names = {
@@ -161,7 +188,7 @@ async function main(): Promise<void> {
   setInterval(() => void learning(learner.age(performance.now())), AGEING_MS);
   setInterval(notice, RESYNC_MS, { type: 'resync' });
   if (service.watchdogIntervalMs) setInterval(() => service.watchdog(), service.watchdogIntervalMs);
-  service.ready(status);
+  readiness.ready(without);
 
   const stop = async () => {
     service.stopping();

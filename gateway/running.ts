@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Compartment, GatewayConfig, RoutingDomainId } from '../compartments/compartment.ts';
 import { DEFAULT_SLOT, type Slot } from '../compartments/numbers.ts';
 import { type SlotTable, slotOf } from '../compartments/slots.ts';
-import { type RecordStore, recordStore } from '../encap/records.ts';
+import { type RecordStore, recordStore, withRecordsOf } from '../encap/records.ts';
 
 /** The file as the operator gave it: relative secret paths are resolved from its folder. */
 export interface Source {
@@ -57,8 +57,7 @@ export function withRecords(running: Running, records: RecordStore, networks: re
     const at = running.positions.get(id);
     const network = records.networks.get(id);
     if (at === undefined || !network) continue;
-    const { customerRoutes, lookupRecords } = network;
-    compartments[at] = { ...compartments[at]!, customerRoutes, lookupRecords };
+    compartments[at] = withRecordsOf(compartments[at]!, network);
   }
   const providerAddresses = records.providerAddresses.map((k) => k.record);
   const providerRoutes = records.providerRoutes.map((k) => k.record);

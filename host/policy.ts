@@ -5,7 +5,8 @@ import type { Op } from '../compartments/resource.ts';
 import { type SlotTable, slotOf } from '../compartments/slots.ts';
 import { hostDomains } from '../encap/overlay.ts';
 import { type Machine, recordOps } from '../encap/record-ops.ts';
-import { type Changed, type RecordStore, recordStore } from '../encap/records.ts';
+import { type Changed, type RecordStore, recordStore, withRecordsOf } from '../encap/records.ts';
+import { derive } from '../lib/derive.ts';
 
 export interface HostPolicy {
   /** With the records of run time in it. */
@@ -36,8 +37,7 @@ export function withRecords(
     const at = policy.positions.get(id);
     const network = records.networks.get(id);
     if (at === undefined || !network) continue;
-    const { customerRoutes, lookupRecords } = network;
-    routingDomains[at] = { ...routingDomains[at]!, customerRoutes, lookupRecords };
+    routingDomains[at] = withRecordsOf(routingDomains[at]!, network);
   }
   const providerAddresses = records.providerAddresses.map((k) => k.record);
   const providerRoutes = records.providerRoutes.map((k) => k.record);
@@ -52,9 +52,10 @@ export function hostRecordOps(
   after: HostPolicy,
   networks: Changed['networks'],
 ): readonly Op[] {
-  const domainOf = ({ config, positions }: HostPolicy, id: RoutingDomainId) => {
+  const domainOf = ({ config, positions, records }: HostPolicy, id: RoutingDomainId) => {
     const routingDomains = [config.routingDomains[positions.get(id)!]!];
-    return hostDomains({ ...config, routingDomains }, (d) => slotOf(table, d.routingDomainId))[0]!;
+    const [domain] = hostDomains({ ...config, routingDomains }, (d) => slotOf(table, d.routingDomainId));
+    return derive(domain!, { records: records.networks.get(id)!.kept['lookup-record'] });
   };
   const changes = [...networks].map(([id, touched]) => ({
     before: domainOf(before, id),

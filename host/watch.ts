@@ -43,7 +43,7 @@ export class DeviceWatch {
   }
 
   #notice(event: KernelEvent): void {
-    if (event.type === 'address') return;
+    if (event.type === 'address' || event.type === 'route') return;
     if (event.type === 'lost') {
       this.#devices.clear();
       this.#changed();

@@ -72,7 +72,7 @@ const STEPS: { readonly [K in KernelKind]: Steps<K> } = {
   },
   filter: {
     ensure: ({ namespaces, programs }, spec) => ensureFilter(namespaces, programs, spec),
-    remove: ({ namespaces }, spec) => removeFilter(namespaces, spec),
+    remove: ({ namespaces, programs }, spec) => removeFilter(namespaces, programs, spec),
   },
 };
 

@@ -19,7 +19,10 @@ number is never given to another reason.
 
 ## Packets
 
-Counted by the data plane for each routing domain; \`hnvgw show drops\` and \`hnvhost show drops\` print them.
+Counted by the data plane for each routing domain; \`hnvgw show drops\` and \`hnvhost show drops\` print them. Direction \`port\` is what
+came from a VM or a compartment, \`wire\` what came from the provider network. \`NO_ROUTE\` has two more, counted by the kernel of
+a tenant's compartment, which knows no bytes: \`in\` for packets that it was to forward and that met no route but the guard,
+\`out\` for its own.
 
 ${table(PACKET_REASONS)}
 

@@ -9,8 +9,9 @@ import { recordCommand } from '../../control/cli/record.ts';
 import { type Answer, request, type Service } from '../../control/io/client.ts';
 import { formatTable, type Row } from '../../lib/table.ts';
 import { secretReader } from '../io/secret.ts';
+import type { Status } from '../settled.ts';
 import { NOUNS } from '../show/show.ts';
-import { explainRefusal } from './refusal.ts';
+import { explainRefusal, explainStatus } from './refusal.ts';
 
 const program = new Command('hnvgw').description('operates the hnv-gateway on this machine').showHelpAfterError();
 program.addOption(new Option('--socket <path>', 'API socket of the gateway').default('/run/hnv-gateway/api.sock'));
@@ -22,6 +23,9 @@ interface Output {
 }
 
 class Failure extends Error {}
+
+/** As systemctl(1) says "not running" and the like; 1 is for what could not be asked. */
+const NOT_SETTLED = 3;
 
 const service = (): Service => ({
   socket: program.opts<{ socket: string }>().socket,
@@ -95,6 +99,20 @@ for (const [verb, description] of [
     .argument('<file>')
     .addOption(output())
     .action((file: string, options: Output) => change(verb, file, options.output));
+
+program
+  .command('status')
+  .description(`whether all of the configuration is there; exit ${NOT_SETTLED} when not, or when there is none`)
+  .addOption(output())
+  .action(async (options: Output) => {
+    const { status, body } = await call('GET', '/v1/status');
+    if (status !== 200) throw new Failure((body as { message?: string }).message ?? `the gateway answered ${status}`);
+    const answer = body as Status;
+    process.stdout.write(
+      options.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : explainStatus(answer),
+    );
+    if (!answer.settled) process.exitCode = NOT_SETTLED;
+  });
 
 program
   .command('show')

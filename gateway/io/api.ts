@@ -65,6 +65,8 @@ export async function serveApi(
       return reply.code(status).send(body);
     });
 
+  app.get('/v1/status', () => gateway.status);
+
   app.get<{ Params: { noun: string }; Querystring: { routingDomain?: string } }>(
     '/v1/show/:noun',
     async (request, reply) => {

@@ -61,6 +61,7 @@ export class Charon implements Tunnels {
     this.#monitor.on('charonLost', (reason) => {
       this.#answers = false;
       log.error({ reason }, 'charon is gone');
+      notice({ type: 'charon-lost' });
     });
     this.#monitor.on('notice', (text) => log.warn(text));
     this.#monitor.on('changed', (interfaces) => {

@@ -13,6 +13,7 @@ import type { Entries } from '../../encap/show.ts';
 import { EntryHand } from '../../kernel/entries.ts';
 import { Namespaces } from '../../kernel/namespaces.ts';
 import { openPinned, type Pinned } from '../../kernel/pinned.ts';
+import { derive } from '../../lib/derive.ts';
 import type { Running } from '../running.ts';
 
 export class DataPlane {
@@ -41,9 +42,10 @@ export class DataPlane {
 
   /** What must be done when only records of some VM networks changed. */
   recordOps(before: Running, after: Running, networks: Changed['networks']): readonly Op[] {
-    const domainOf = ({ config, table, positions }: Running, id: RoutingDomainId) => {
+    const domainOf = ({ config, table, positions, records }: Running, id: RoutingDomainId) => {
       const compartments = [config.compartments[positions.get(id)!]!];
-      return gatewayDomains({ ...config, compartments }, (c) => slotOf(table, c.routingDomainId))[0]!;
+      const [domain] = gatewayDomains({ ...config, compartments }, (c) => slotOf(table, c.routingDomainId));
+      return derive(domain!, { records: records.networks.get(id)!.kept['lookup-record'] });
     };
     const changes = [...networks].map(([id, touched]) => ({
       before: domainOf(before, id),

@@ -1,6 +1,7 @@
 /** What `show` needs read from the system; rows are then made from it by pure functions. */
 import type { Netns } from '../../compartments/resource.ts';
 import type { Entries } from '../../encap/show.ts';
+import type { WithoutRoute } from '../../kernel/counters.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
 
 /** An S2S interface as its life cycle sees it. */
@@ -17,5 +18,7 @@ export interface Readings {
   entries(map: 'records' | 'drops'): Entries;
   /** Name of a link of the default compartment. */
   device(index: number): string;
+  /** Undefined when the namespace is not there. */
+  withoutRoute(netns: Netns): WithoutRoute | undefined;
   tunnel(name: string): TunnelReading | undefined;
 }

@@ -10,6 +10,7 @@ import { slotOf } from '../../compartments/slots.ts';
 import { dropRows, type Names, recordRows } from '../../encap/show.ts';
 import type { NetnsView } from '../../kernel/inspect.ts';
 import { prefixFamily } from '../../lib/prefix.ts';
+import { PACKET_REASONS } from '../../lib/reason.ts';
 import type { Row } from '../../lib/table.ts';
 import { namesOf, type Running } from '../running.ts';
 import type { Readings } from './readings.ts';
@@ -137,10 +138,33 @@ function dataPlane(noun: 'records' | 'drops', running: Running, read: Readings):
     routingDomain: (slot) => (slot < FIRST_SLOT ? '' : (domains.get(slot) ?? `compartment ${slot}`)),
     device: (index) => read.device(index),
   };
-  return noun === 'records'
-    ? recordRows(read.entries('records'), names)
-    : dropRows(read.entries('drops'), names).filter((r) => r.Packets !== 0);
+  return noun === 'records' ? recordRows(read.entries('records'), names) : dropRows(read.entries('drops'), names);
 }
+
+const NO_ROUTE = PACKET_REASONS.find((r) => r.name === 'NO_ROUTE')!;
+
+/** Packets that died in the compartment's routing: `in` were to be forwarded, `out` are the compartment's own. */
+const kernelDrops = (place: Place, _running: Running, read: Readings): readonly Row[] => {
+  const counted = place.compartment && read.withoutRoute(place.netns);
+  if (!counted) return [];
+  return (['in', 'out'] as const).map((direction) => ({
+    RoutingDomain: place.routingDomain,
+    Number: NO_ROUTE.number,
+    Reason: NO_ROUTE.name,
+    Direction: direction,
+    Packets: counted[direction],
+    Bytes: null, // the kernel does not count them
+    Meaning: 'No route of the compartment leads to the destination.',
+  }));
+};
+
+/** Of the data plane and of the compartments' kernel, by tenant. */
+function drops(chosen: readonly Place[], running: Running, read: Readings): readonly Row[] {
+  return [...dataPlane('drops', running, read), ...chosen.flatMap((p) => kernelDrops(p, running, read))]
+    .filter((r) => r.Packets !== 0)
+    .toSorted((a, b) => compare(a.RoutingDomain, b.RoutingDomain) || Number(a.Number) - Number(b.Number));
+}
+const compare = (a: unknown, b: unknown): number => (String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0);
 
 type PerPlace = (place: Place, running: Running, read: Readings) => readonly Row[];
 const PER_PLACE: Readonly<Record<string, PerPlace>> = { compartments, interfaces, routes, neighbours, s2s };
@@ -157,7 +181,7 @@ export function show(
   const chosen = places(running).filter((p) => routingDomain === undefined || p.routingDomain === routingDomain);
   if (chosen.length === 0) return undefined;
   if (noun === 'records' || noun === 'drops')
-    return dataPlane(noun, running, read).filter(
+    return (noun === 'drops' ? drops(chosen, running, read) : dataPlane(noun, running, read)).filter(
       (r) => routingDomain === undefined || r.RoutingDomain === routingDomain,
     );
   const rows = Object.hasOwn(PER_PLACE, noun) ? PER_PLACE[noun] : undefined;

@@ -30,6 +30,12 @@ export const libbpf = {
   deleteBatch: library.func(
     'int bpf_map_delete_batch(int fd, const void *keys, _Inout_ uint32_t *count, void *options)',
   ),
+  attach: library.func('int bpf_prog_attach(int fd, int target, int type, uint32_t flags)'),
+  attachWith: library.func('int bpf_prog_attach_opts(int fd, int target, int type, uint64_t options)'),
+  detach: library.func('int bpf_prog_detach2(int fd, int target, int type)'),
+  query: library.func(
+    'int bpf_prog_query(int target, int type, uint32_t flags, void *attach_flags, void *ids, _Inout_ uint32_t *count)',
+  ),
   testRun: library.func('int bpf_prog_test_run_opts(int fd, void *options)'),
   setPrint: library.func('void *libbpf_set_print(void *print)'),
 };

@@ -1,5 +1,4 @@
 /** Loaded eBPF programs: what the kernel says about them, and single runs without a device (BPF_PROG_TEST_RUN). */
-import { raw } from '../sys.ts';
 import { check, libbpf, pointerTo } from './libbpf.ts';
 
 const PROGRAM_INFO = 232; // struct bpf_prog_info
@@ -8,6 +7,8 @@ const TEST_RUN_OPTIONS = 88; // struct bpf_test_run_opts
 
 export interface ProgramInfo {
   readonly id: number;
+  /** At most 15 characters. */
+  readonly name: string;
   /** Digest over the instructions, 16 hex digits; says nothing about which maps they use. */
   readonly tag: string;
   readonly mapIds: readonly number[];
@@ -22,19 +23,10 @@ export function programInfo(fd: number): ProgramInfo {
   const count = Math.min(info.readUInt32LE(52), MAX_MAPS);
   return {
     id: info.readUInt32LE(4),
+    name: info.toString('latin1', 64, info.indexOf(0, 64)),
     tag: info.toString('hex', 8, 16),
     mapIds: Array.from({ length: count }, (_, i) => ids.readUInt32LE(4 * i)),
   };
-}
-
-/** Of a program that is attached somewhere. Throws BpfError ENOENT when it is gone. */
-export function programInfoById(id: number): ProgramInfo {
-  const fd = check(`program ${id}`, libbpf.programFdById(id));
-  try {
-    return programInfo(fd);
-  } finally {
-    raw.close(fd);
-  }
 }
 
 export interface TestRun {

@@ -20,6 +20,8 @@ const inMain = (netlink: Netlink, family: 4 | 6, protocol: number): Route[] =>
     .dump(RTM_GETROUTE, { header: dumpRoutes(family, protocol) }, parseRoute)
     .filter((r) => r.table === RT_TABLE_MAIN);
 
+const isWritten = (type: Route['type']): boolean => type === 'unicast' || type === 'unreachable' || type === 'throw';
+
 export function readRoutes(
   namespaces: Namespaces,
   netns: Netns,
@@ -29,10 +31,10 @@ export function readRoutes(
   const netlink = namespaces.netlink(netns);
   return ([4, 6] as const)
     .flatMap((family) => inMain(netlink, family, PROTOCOL))
-    .filter((r) => r.protocol === PROTOCOL && (r.type === 'unicast' || r.type === 'unreachable'))
+    .filter((r) => r.protocol === PROTOCOL && isWritten(r.type))
     .map(({ prefix, metric, type, index, nextHop }) => {
-      // The kernel hangs IPv6 unreachable routes on lo; nobody asked for that.
-      const device = index === undefined || type === 'unreachable' ? undefined : deviceName(index);
+      // The kernel hangs IPv6 routes that lead nowhere on lo; nobody asked for that.
+      const device = index === undefined || type !== 'unicast' ? undefined : deviceName(index);
       return {
         kind: 'route',
         key: `${netns} ${prefix} ${metric}`,
@@ -41,7 +43,7 @@ export function readRoutes(
           netns,
           prefix,
           metric,
-          type: type as 'unicast' | 'unreachable',
+          type: type as Specs['route']['type'],
           ...(device !== undefined && { device }),
           ...(nextHop && { nextHop }),
         },

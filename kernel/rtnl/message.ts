@@ -13,6 +13,8 @@ export interface Message {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
+  /** Port of the socket whose request it answers or tells of; 0 = the kernel by itself. */
+  readonly sender: number;
   readonly payload: Buffer;
 }
 
@@ -115,6 +117,7 @@ export function parseMessages(datagram: Buffer): Result<Message[], string> {
       type: datagram.readUInt16LE(at + 4),
       flags: datagram.readUInt16LE(at + 6),
       sequence: datagram.readUInt32LE(at + 8),
+      sender: datagram.readUInt32LE(at + 12),
       payload: datagram.subarray(at + HEADER, at + length),
     });
     at += aligned(length);

@@ -26,6 +26,7 @@ const TYPES = {
   blackhole: 6,
   unreachable: 7,
   prohibit: 8,
+  throw: 9,
 } as const;
 /** Names as ip-route(8) prints them. */
 export type RouteType = keyof typeof TYPES | 'other';
@@ -71,7 +72,7 @@ export interface NewRoute {
   readonly prefix: Prefix;
   readonly metric: number;
   readonly protocol: number;
-  readonly type: 'unicast' | 'unreachable';
+  readonly type: 'unicast' | 'unreachable' | 'throw';
   readonly index?: number;
   readonly nextHop?: Address;
 }

@@ -54,6 +54,7 @@ const unwrap = <T>(result: Result<T, string>): T => {
 export class Netlink {
   readonly #fd: number;
   #sequence = 1;
+  #port: number | undefined;
 
   /** In the namespace of the descriptor, or where the process lives. The socket stays there and keeps the namespace alive. */
   constructor(netnsFd?: number) {
@@ -71,6 +72,11 @@ export class Netlink {
 
   close(): void {
     raw.close(this.#fd);
+  }
+
+  /** What the kernel calls this socket when it tells others of its changes; known with the first answer. */
+  get port(): number | undefined {
+    return this.#port;
   }
 
   /** Runs the batch and returns what failed. Not atomic: the messages after a failed one ran too. */
@@ -160,6 +166,8 @@ export class Netlink {
     const length = raw.recv(this.#fd, buffer, buffer.length, MSG_TRUNC);
     if (length < 0) throw new SysError('recv', lastErrno(), 'netlink');
     if (length > buffer.length) throw new Error(`netlink: an answer of ${length} bytes does not fit`);
-    return unwrap(parseMessages(buffer.subarray(0, length))).filter((m) => m.sequence >= first);
+    const messages = unwrap(parseMessages(buffer.subarray(0, length)));
+    this.#port ??= messages[0]?.sender;
+    return messages.filter((m) => m.sequence >= first);
   }
 }

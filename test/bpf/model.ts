@@ -93,6 +93,9 @@ function macOfLinkLocal(a: Address): Mac | undefined {
   return macFromBytes(Uint8Array.of(b[8]! ^ 2, b[9]!, b[10]!, b[13]!, b[14]!, b[15]!));
 }
 
+/** The provider address of the record is the end of a tunnel. */
+const isTunnel = (r: LookupRecord): boolean => r.mac !== ROUTER_MAC && r.rule === 'TranslationMethodEncap';
+
 export class Model {
   readonly #input: OverlayInput;
   readonly #sends: Encapsulation;
@@ -171,7 +174,7 @@ export class Model {
   }
 
   #isProvider(address: Address): boolean {
-    const records = this.#input.domains.flatMap((d) => d.lookupRecords.filter((r) => r.mac !== ROUTER_MAC));
+    const records = this.#input.domains.flatMap((d) => d.lookupRecords.filter(isTunnel));
     return [...this.#input.providerAddresses, ...records].some((x) => x.providerAddress === address);
   }
 
@@ -458,10 +461,7 @@ export class Model {
     const d = this.#input.domains.find((x) =>
       [...x.ports, ...x.customerRoutes, ...x.lookupRecords].some((y) => y.vsid === vsid),
     );
-    const names = (x: OverlayDomain) =>
-      x.lookupRecords.some(
-        (r) => r.providerAddress === source && r.mac !== ROUTER_MAC && r.rule === 'TranslationMethodEncap',
-      );
+    const names = (x: OverlayDomain) => x.lookupRecords.some((r) => r.providerAddress === source && isTunnel(r));
     if (!this.#isPeer(source)) return dropped('UNKNOWN_PA', d?.slot ?? 0);
     if (!d) return dropped('UNKNOWN_VSID', 0);
     if (ours(source) || !names(d)) return dropped('FOREIGN_PA', d.slot);
@@ -473,9 +473,7 @@ export class Model {
   }
 
   #isPeer(address: Address): boolean {
-    return this.#input.domains.some((d) =>
-      d.lookupRecords.some((r) => r.providerAddress === address && r.mac !== ROUTER_MAC),
-    );
+    return this.#input.domains.some((d) => d.lookupRecords.some((r) => r.providerAddress === address && isTunnel(r)));
   }
 
   /** What comes without encapsulation from the address of a record that says so; else it is the stack's. */

@@ -56,10 +56,10 @@ describe('desired resources of a compartment', () => {
   it('without a tunnel: interfaces stand, tunnel routes do not, guards end every path', () => {
     const rs = resources();
     assert.deepEqual(routes(rs), [
+      `throw 0.0.0.0/0 - ${GUARD_METRIC}`,
+      `throw 10.1.0.0/24 - ${GUARD_METRIC}`,
+      `throw ::/0 - ${GUARD_METRIC}`,
       'unicast 10.0.0.0/24 IfWi1 100',
-      `unreachable 0.0.0.0/0 - ${GUARD_METRIC}`,
-      `unreachable 10.1.0.0/24 - ${GUARD_METRIC}`,
-      `unreachable ::/0 - ${GUARD_METRIC}`,
     ]);
     assert.deepEqual(
       rs.filter((r): r is Resource<'xfrm'> => r.kind === 'xfrm').map((r) => [r.key, r.spec.up, r.spec.ifId]),

@@ -5,7 +5,7 @@ import type { CustomerRoute, LookupRecord, RoutingDomainId } from '../../compart
 import { plan } from '../../compartments/plan.ts';
 import { decodeMacKey, decodeRecordKey } from '../../encap/abi.ts';
 import { type OverlayDomain, overlayResources } from '../../encap/overlay.ts';
-import { recordOps } from '../../encap/record-ops.ts';
+import { type IndexedDomain, recordOps } from '../../encap/record-ops.ts';
 import { changeRecords, type RecordChange, type RecordStore, recordKey, recordStore } from '../../encap/records.ts';
 import type { Address, Mac } from '../../lib/address.ts';
 import type { Prefix } from '../../lib/prefix.ts';
@@ -29,9 +29,9 @@ const store = recordStore({
   providerRoutes: INPUT.providerRoutes,
   networks: domains.map((d) => ({ ...d, routingDomain: d.name, routingDomainId: idOf(d) })),
 });
-const domainOf = (s: RecordStore, d: OverlayDomain): OverlayDomain => {
-  const { customerRoutes, lookupRecords } = s.networks.get(idOf(d))!;
-  return { ...d, customerRoutes, lookupRecords };
+const domainOf = (s: RecordStore, d: OverlayDomain): IndexedDomain => {
+  const { customerRoutes, lookupRecords, kept } = s.networks.get(idOf(d))!;
+  return { ...d, customerRoutes, lookupRecords, records: kept['lookup-record'] };
 };
 const NEW: LookupRecord = {
   customerAddress: '10.0.0.200' as Address,

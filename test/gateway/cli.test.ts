@@ -26,6 +26,7 @@ describe('hnvgw', function () {
   let folder: string;
   let close: () => Promise<unknown>;
   let hand: MapHand;
+  let gateway: Gateway;
   const events = new EventHub();
 
   beforeEach(async () => {
@@ -35,7 +36,7 @@ describe('hnvgw', function () {
       fs.writeFileSync(path.join(folder, 'secrets', name), 'canary-of-the-shared-secret\n');
     write('gateway.yaml', example.replaceAll('/etc/hnv-gateway/secrets', 'secrets'));
     hand = new MapHand();
-    const gateway = new Gateway({
+    gateway = new Gateway({
       hands: () => [hand],
       log: pino({ level: 'silent' }),
       tunnels: {
@@ -55,12 +56,14 @@ describe('hnvgw', function () {
       load: ({ file, text }) => loadGateway(file, text, secretReader(path.dirname(file))),
       desired: (running, up, scope) =>
         desiredResources(running, up, scope, { resources: () => [], mtu: () => 1600 }, Buffer.alloc(32)),
+      statusChanged: () => undefined,
       later: () => undefined,
     });
     const readings: Readings = {
       netns: () => undefined,
       entries: () => [],
       device: String,
+      withoutRoute: () => undefined,
       tunnel: () => undefined,
     };
     const log = pino({ level: 'silent' });
@@ -112,6 +115,24 @@ describe('hnvgw', function () {
       impact: 'none',
       ops: [],
     });
+  });
+
+  it('tells whether all of it is there, by words and exit code', async () => {
+    const none = await hnvgw('status');
+    assert.deepEqual([none.code, none.stderr], [3, '']);
+    assert.match(none.stdout, /^no configuration is in force/);
+    await hnvgw('apply', file('gateway.yaml'));
+    const whole = { code: 0, stdout: `configured by ${file('gateway.yaml')}\nall of it is there\n`, stderr: '' };
+    assert.deepEqual(await hnvgw('status'), whole);
+    const lost = [...hand.state.values()].find((r) => r.kind === 'address' && r.slot === 3)!;
+    hand.state.delete(`${lost.kind} ${lost.key}`);
+    hand.fails = (op) => op.resource.key === lost.key;
+    gateway.notice({ type: 'network-changed', slot: 3 });
+    const part = await hnvgw('status');
+    assert.equal(part.code, 3);
+    assert.match(part.stdout, /^not all of it is there; .*\n {2}Woodgrove: create .*: the kernel refuses address c3 /m);
+    assert.equal(JSON.parse((await hnvgw('status', '-o', 'json')).stdout).settled, false);
+    assert.equal((await hnvgw('--socket', file('none.sock'), 'status')).code, 1);
   });
 
   it('a refused file touches nothing', async () => {

@@ -60,6 +60,7 @@ function bench(files: Readonly<Record<string, GatewayConfig>>) {
             innerMtu: 1500,
           }),
         ),
+    statusChanged: () => undefined,
     later: (event) => later.push(event),
   };
   return { gateway: new Gateway(parts), hand, up, saved, later, told, known, dialled };
@@ -98,6 +99,42 @@ describe('gateway', () => {
     g.notice({ type: 'resync' });
     await settle(g, 'two');
     assert.equal(dialled.length, 2, 'and after every look');
+  });
+
+  it('a change of the network is put right in its own compartment, and in no other', async () => {
+    const { gateway: g, hand } = bench(files);
+    await g.start(source('two'));
+    for (const slot of [2, 3]) hand.state.delete(`address c${slot} If${slot === 2 ? 'C' : 'W'}i1 10.0.254.2/24`);
+    hand.log.length = 0;
+    for (const slot of [3, 9]) g.notice({ type: 'network-changed', slot });
+    await settle(g, 'two');
+    assert.deepEqual(hand.log, ['create address c3 IfWi1 10.0.254.2/24']);
+  });
+
+  it('tells what is not there, by tenant, until it is', async () => {
+    const { gateway: g, hand } = bench(files);
+    assert.deepEqual(g.status, { file: '', settled: false, unsettled: [], notes: [] });
+    hand.fails = (op) => op.resource.kind === 'address';
+    await g.start(source('two'));
+    const failing = () => g.status.unsettled.map((u) => [u.routingDomain, u.error]);
+    assert.equal(g.status.settled, false);
+    assert.deepEqual(failing(), [
+      ['Contoso', 'the kernel refuses address c2 IfCi1 10.0.254.2/24'],
+      ['Woodgrove', 'the kernel refuses address c3 IfWi1 10.0.254.2/24'],
+    ]);
+    hand.fails = (op) => op.resource.kind === 'address' && op.resource.slot === 3;
+    for (const slot of [2, 3]) g.notice({ type: 'retry', slot });
+    await settle(g, 'two');
+    assert.deepEqual(failing(), [['Woodgrove', 'the kernel refuses address c3 IfWi1 10.0.254.2/24']]);
+    hand.fails = () => false;
+    hand.blind = true;
+    g.notice({ type: 'resync' });
+    await assert.rejects(settle(g, 'two'));
+    assert.deepEqual(failing()[0], ['', 'the hand is blind']);
+    hand.blind = false;
+    g.notice({ type: 'resync' });
+    await settle(g, 'two');
+    assert.deepEqual(g.status, { file: '/etc/two', settled: true, unsettled: [], notes: [] });
   });
 
   it('a third tenant touches neither of the others', async () => {

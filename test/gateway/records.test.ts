@@ -57,6 +57,8 @@ const domainsOf = ({ config: c, table }: Running, only?: readonly RoutingDomainI
     slotOf(table, x.routingDomainId),
   );
 
+const recordsOf = ({ records }: Running, id: RoutingDomainId) => records.networks.get(id)!.kept['lookup-record'];
+
 describe('records of the gateway', () => {
   let state: string;
   beforeEach(() => {
@@ -86,12 +88,13 @@ describe('records of the gateway', () => {
       recordOps: (before, after, networks) => {
         looked.networks += networks.size;
         const changes = [...networks].map(([id, touched]) => ({
-          before: domainsOf(before, [id])[0]!,
-          after: domainsOf(after, [id])[0]!,
+          before: { ...domainsOf(before, [id])[0]!, records: recordsOf(before, id) },
+          after: { ...domainsOf(after, [id])[0]!, records: recordsOf(after, id) },
           touched,
         }));
         return recordOps(machine(after.config), changes, after.records);
       },
+      statusChanged: () => undefined,
       later: (event) => later.push(event),
     };
     const g = new Gateway(parts);

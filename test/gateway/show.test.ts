@@ -27,7 +27,7 @@ const route = (prefix: string, metric: number, protocol: number, device?: string
   metric,
   protocol,
   table: 254,
-  type: device ? 'unicast' : 'unreachable',
+  type: device ? 'unicast' : 'throw',
   ...(device && { device }),
 });
 const internal: Readonly<Record<string, string>> = { c2: 'IfCi1', c3: 'IfWi1' };
@@ -77,6 +77,7 @@ const readings: Readings = {
           [encodeDropKey(2, 7, 'port'), drops(0n, 0n)],
         ],
   device: String,
+  withoutRoute: (netns) => (netns === 'c2' ? { in: 5, out: 0 } : netns === 'c3' ? { in: 9, out: 2 } : undefined),
   tunnel: (name) =>
     name === 'IfCe1' ? { connectionState: 'Connected', lastError: '', unreachabilityReasons: [] } : undefined,
 };
@@ -133,13 +134,20 @@ describe('show', () => {
     assert.ok(!JSON.stringify(rows('s2s')).includes('secret'));
   });
 
-  it('drops: by reason and routing domain, nobody known as blank', () => {
+  it('drops: by reason and routing domain, nobody known as blank, those of the kernel among them', () => {
     assert.deepEqual(
-      rows('drops').map((r) => [r.RoutingDomain, r.Reason, r.Packets]),
+      rows('drops').map((r) => [r.RoutingDomain, r.Reason, r.Direction, r.Packets]),
       [
-        ['', 'UNKNOWN_PA', 1],
-        ['Woodgrove', 'SPOOFED_CA', 7],
+        ['', 'UNKNOWN_PA', 'port', 1],
+        ['Contoso', 'NO_ROUTE', 'in', 5],
+        ['Woodgrove', 'SPOOFED_CA', 'port', 7],
+        ['Woodgrove', 'NO_ROUTE', 'in', 9],
+        ['Woodgrove', 'NO_ROUTE', 'out', 2],
       ],
+    );
+    assert.deepEqual(
+      rows('drops', 'Contoso').map((r) => [r.Reason, r.Packets]),
+      [['NO_ROUTE', 5]],
     );
   });
 

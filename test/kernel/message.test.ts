@@ -114,6 +114,7 @@ describe('netlink messages', () => {
       type: NLMSG_ERROR,
       flags: NLM_F.CAPPED | NLM_F.ACK_TLVS,
       sequence: 1,
+      sender: 0,
       payload,
     });
     assert.deepEqual(value(parseError(message(body))), { errno: 101, text: 'Nexthop has invalid gateway' });

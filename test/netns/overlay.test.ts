@@ -8,6 +8,7 @@ import { ABI } from '../../encap/abi.ts';
 import { encodeNvgre, type NvgreFrame } from '../../encap/nvgre.ts';
 import type { Address, Mac } from '../../lib/address.ts';
 import { type Fabric, fabric, find, hostYaml, macOf, PA, TENANTS, VMS, type Vm, vmName } from './fabric.ts';
+import { detachAll, programsOn } from './hooks.ts';
 import { type Ipv4Frame, ipv4Frame, sendFrames } from './raw-frame.ts';
 import { cannotMakeNamespaces, type Outcome, until, World } from './world.ts';
 
@@ -392,6 +393,7 @@ describe('overlay of two tenants with the same addresses', function () {
   });
 
   const onHost1 = (script: string) => world.sh(fab.ns.host1!, script);
+  const hasProgram = (device: string) => programsOn(world.nsPath(fab.ns.host1!), device).includes('overlay_port');
   const localRecords = () =>
     fab
       .show<{ CustomerAddress: string; Port: string }>('host1', 'records')
@@ -407,11 +409,7 @@ describe('overlay of two tenants with the same addresses', function () {
       await until(() => localRecords() === 0, undefined, 'the agent is told that the device went');
       assert.equal(answers(c10, '10.0.0.12'), false);
       world.wire(fab.ns.host1!, name, fab.ns[name]!, 'eth0', { macB: macOf(c12) });
-      await until(
-        () => onHost1(`tc filter show dev ${name} ingress`).includes('hnv-gateway/overlay_port'),
-        undefined,
-        'the agent is told that the device came',
-      );
+      await until(() => hasProgram(name), undefined, 'the agent is told that the device came');
       world.sh(fab.ns[name]!, 'ip addr add 10.0.0.12/24 dev eth0; ip route add default via 10.0.0.1');
       await until(() => answers(c10, '10.0.0.12'));
     }
@@ -422,7 +420,7 @@ describe('overlay of two tenants with the same addresses', function () {
   it('lets the host answer no VM that was taken out of the file', async () => {
     const [name, hostAddress] = [vmName(c12), PA.host1];
     const reaches = () => inVm(c12, 'ping', '-n', '-c', '1', '-W', '1', hostAddress).code === 0;
-    const attached = () => onHost1(`tc filter show dev ${name} ingress`).includes('hnv-gateway/overlay_port');
+    const attached = () => hasProgram(name);
     const mac = JSON.parse(onHost1(`ip -j link show ${name}`))[0].address as string;
     // All that an attack could wish for: the host knows the way back, the VM the way there.
     onHost1(`ip route add 10.0.0.12/32 dev ${name}; ip neigh replace 10.0.0.12 lladdr ${macOf(c12)} dev ${name}`);
@@ -447,7 +445,7 @@ describe('overlay of two tenants with the same addresses', function () {
     assert.equal(reaches(), false);
 
     // The attack is one: without the program the host answers, though no ARP.
-    onHost1(`tc filter del dev ${name} ingress`);
+    detachAll(world.nsPath(fab.ns.host1!), name);
     await until(reaches);
     world.sh(fab.ns[name]!, `ip neigh del ${hostAddress} dev eth0`);
     assert.equal(reaches(), false, 'ARP');
