@@ -110,24 +110,21 @@ export function recordOps(machine: Machine, changes: readonly DomainChange[], st
       for (const op of difference(machine, [former], [now]))
         if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);
   }
+  const all = [...whole, ...named];
+  if (all.length === 0) return ops;
   const elsewhere = namedElsewhere(
     store,
-    [...whole, ...named].map((c) => c.after),
+    all.map((c) => c.after),
   );
-  const told = new Set<string>(); // what VM networks share is of both lists
-  const add = (list: readonly DomainChange[], takes: (op: Op) => boolean): void => {
-    const [before, after] = [list.map((c) => c.before), list.map((c) => c.after)];
-    for (const op of list.length > 0 ? difference(machine, before, after) : []) {
-      const { resource: r } = op;
-      const kept =
-        r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));
-      if (kept || !takes(op) || told.has(r.key)) continue;
-      told.add(r.key);
-      ops.push(op);
-    }
-  };
-  add(whole, () => true);
   // A part of the records does not tell the list of replicas, which is the same as before.
-  add(named, (op) => mapOf(op) !== 'replicas');
+  const partly = new Set(named.map((c) => c.after.slot));
+  // Compared together: one VM network may name the provider address that another one named no longer.
+  const [before, after] = [all.map((c) => c.before), all.map((c) => c.after)];
+  for (const op of difference(machine, before, after)) {
+    const { resource: r } = op;
+    const kept =
+      r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));
+    if (!kept && !(mapOf(op) === 'replicas' && partly.has(r.slot))) ops.push(op);
+  }
   return ops;
 }

@@ -37,7 +37,9 @@ function scopeOf({ lookupRecords, customerRoutes }: Touched, domains: readonly D
   if (customerRoutes.some((r) => r.nextHop === undefined)) return undefined;
   const wildcard = (r: LookupRecord): boolean => r.type === 'GatewayWildcard';
   if (lookupRecords.some(wildcard)) return undefined;
-  if (customerRoutes.length > 0 && domains.some((d) => d.lookupRecords.some(wildcard))) return undefined;
+  const hasWildcard = ({ records, lookupRecords: all }: Domain): boolean =>
+    records ? [...records.around(EVERY_ADDRESS, []).values()].some((k) => wildcard(k.record)) : all.some(wildcard);
+  if (customerRoutes.length > 0 && domains.some(hasWildcard)) return undefined;
   const addresses = new Set(lookupRecords.map((r) => r.customerAddress));
   const prefixes = new Set(customerRoutes.map((r) => r.destinationPrefix));
   const routes = domains.flatMap((d) => d.customerRoutes);

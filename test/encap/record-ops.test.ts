@@ -115,6 +115,17 @@ describe('encap/record-ops', () => {
     assert.deepEqual(new Set(gone.ops.map((o) => o.verb)), new Set(['delete']));
   });
 
+  it('a provider address that one VM network names no longer, and another one from now on, stays known', () => {
+    const record = { ...NEW, providerAddress: '192.168.4.44' as Address };
+    const there = change(store, { ...add, record });
+    const { ops } = change(
+      there.store,
+      { verb: 'remove', kind: 'lookup-record', origin: 'Runtime', key: '5001 10.0.0.200' },
+      { ...add, record: { ...record, vsid: 6001 } },
+    );
+    assert.ok(!touched(ops).some(([, map]) => map === 'providers'));
+  });
+
   it('whatever changes, the short way leads where the whole look leads', () => {
     const vm = fc
       .record({

@@ -105,7 +105,7 @@ describe(titled('records that are learned, by agents and files alone', missing),
     `${vm.address} ${vm.mac} ${vsid} ${PROVIDERS[vm.host].address} ${origin}`;
   const bothOf = (vsid: number) => [row(first, vsid, 'Learned'), row(second, vsid, 'Learned')];
   const pings = async (t: (typeof TENANTS)[0], from: number, to: string): Promise<boolean> =>
-    (await cloud.ping(t, from, to)).code === 0;
+    (await cloud.ping(t, from, to, 1)).code === 0;
 
   it('knows nothing at first, and asks nobody in a virtual subnet that does not learn', async () => {
     for (const host of ['host1', 'host2'] as const)
