@@ -4,7 +4,8 @@
  * NVGRE or VXLAN between machines. Standards: RFC 7637 (NVGRE), RFC 2890 (GRE key), RFC 7348 (VXLAN), RFC 6040 (ECN), RFC 826
  * (ARP), RFC 4861 (neighbour discovery), RFC 792 and RFC 4443 (errors).
  *
- * Not carried: broadcast and multicast; they are dropped with their reason. Outer IP options are refused.
+ * Broadcast and multicast are carried by unicast copies in the virtual subnets that say so; else they are dropped with their
+ * reason. Outer IP options are refused.
  *
  * overlay_port: tcx ingress of a port's machine side, what a VM or a compartment sends. Never passes a frame to the stack.
  * overlay_wire: tcx ingress of a provider NIC. Passes what is not the overlay's for one of our provider addresses, or is of another
@@ -24,6 +25,7 @@
 #include "lib/packet.h"
 #include "lib/ping.h"
 #include "lib/receive.h"
+#include "lib/replica.h"
 #include "lib/route.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -55,6 +57,8 @@ int overlay_port(struct __sk_buff *skb)
 	if (!port)
 		return drop_sent(skb, HNV_RDID_NONE, HNV_UNKNOWN_PORT);
 	rdid = port->rdid;
+	if (unlikely((skb->mark & HNV_MARK_MASK) == HNV_MARK_REPLICA || (skb->mark & HNV_MARK_MASK) == HNV_MARK_WRITTEN))
+		return send_replica(skb, port);
 	if (skb->vlan_present)
 		return drop_sent(skb, rdid, HNV_INNER_VLAN);
 	if (!have(skb, sizeof(*eth)))
@@ -71,7 +75,7 @@ int overlay_port(struct __sk_buff *skb)
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		return send_ipv6(skb, port);
 	if (is_group_mac(eth->h_dest))
-		return drop_sent(skb, rdid, HNV_MULTICAST);
+		return send_group(skb, port);
 	if (eth->h_proto != bpf_htons(ETH_P_IP))
 		return drop_sent(skb, rdid, HNV_ETHERTYPE);
 
@@ -101,6 +105,8 @@ int overlay_port(struct __sk_buff *skb)
 		     (ip->protocol == IPPROTO_UDP && l4 >> 16 == bpf_htons(VXLAN_PORT))) &&
 		    nested(skb, ip->daddr))
 			return drop_sent(skb, rdid, HNV_NESTED);
+		if (unlikely(l4 == DHCP_PORTS(DHCP_SERVER, DHCP_CLIENT)))
+			overhear(skb, port);
 	}
 
 	routed = is_router_mac(eth->h_dest);
@@ -173,7 +179,7 @@ int overlay_wire(struct __sk_buff *skb)
 	key.source = mapped(outer->ip.saddr);
 	key.destination = mapped(outer->ip.daddr);
 	tunnel = bpf_map_lookup_elem(&tunnels, &key);
-	if (!tunnel || !(tunnel->flags & HNV_TUNNEL_NVGRE))
+	if (!tunnel || (tunnel->flags & (HNV_TUNNEL_NVGRE | HNV_TUNNEL_SPECIAL)) != HNV_TUNNEL_NVGRE)
 		return receive_ipv4(skb);
 	location = find_mac(tunnel->rdid, key.vsid, eth->h_dest);
 	if (!location || !location->port)

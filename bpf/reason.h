@@ -48,3 +48,7 @@
 #define HNV_BAD_VXLAN 22
 /* A provider address of the VM network uses an encapsulation that this machine is not told to take. */
 #define HNV_ENCAPSULATION 23
+/* A port sends more frames for many places than a virtual subnet has to bear. */
+#define HNV_RATE_LIMITED 24
+/* A known provider address sends from a customer address that a lookup record places elsewhere. */
+#define HNV_FOREIGN_CA 25

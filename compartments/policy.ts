@@ -4,36 +4,13 @@
  */
 import { type Address, familyOf, type Mac, macBytes } from '../lib/address.ts';
 import { covering, prefixFamily, routerOf } from '../lib/prefix.ts';
-import type {
-  CustomerRoute,
-  InternalInterface,
-  LookupRecord,
-  LookupRecordType,
-  RoutingDomainId,
-  Vsid,
-} from './compartment.ts';
-import type { HostPort } from './host.ts';
+import type { CustomerRoute, LookupRecordType, Vsid } from './compartment.ts';
+import { type PolicyDomain, type PolicyPath, type PolicyProblem, ROUTER_MAC } from './policy-domain.ts';
+import { gatewayProblems } from './policy-gateway.ts';
+import { plainProblems } from './policy-plain.ts';
+import { subnetProblems } from './policy-subnets.ts';
 
-/** MACDFGW: the MAC of the distributed default gateway on every host, in every virtual subnet (R-ENC-4). */
-export const ROUTER_MAC = '02:48:4e:56:00:01' as Mac;
-
-/** What a compartment and a host's routing domain have in common: gateways have internal interfaces, hosts have ports. */
-export interface PolicyDomain {
-  readonly routingDomain: string;
-  readonly routingDomainId: RoutingDomainId;
-  readonly customerRoutes: readonly CustomerRoute[];
-  readonly lookupRecords: readonly LookupRecord[];
-  readonly internalInterfaces?: readonly InternalInterface[];
-  readonly ports?: readonly HostPort[];
-}
-
-export type PolicyPath = readonly (string | number)[];
-
-export interface PolicyProblem {
-  readonly path: PolicyPath;
-  readonly problem: string;
-  readonly cure: string;
-}
+export { type PolicyDomain, ROUTER_MAC } from './policy-domain.ts';
 
 /** An address or MAC that something in the VM network holds. */
 interface Holder {
@@ -48,7 +25,7 @@ interface Holder {
   readonly type?: LookupRecordType;
 }
 
-/** L2Only records tell where a MAC is; their address is a placeholder (R-ENC-8). */
+/** L2Only records tell where a MAC is, wildcards where a gateway is; their address is a placeholder (R-ENC-8, R-ENC-9). */
 const recordHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
   d.lookupRecords.map((r, i) => {
     const path = [index, 'lookupRecords', i];
@@ -57,7 +34,10 @@ const recordHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
       name: `lookup record ${r.customerAddress}`,
       vsid: r.vsid,
       mac: r.mac,
-      addresses: r.type === 'L2Only' ? [] : [{ address: r.customerAddress, path: [...path, 'customerAddress'] }],
+      addresses:
+        r.type === 'L2Only' || r.type === 'GatewayWildcard'
+          ? []
+          : [{ address: r.customerAddress, path: [...path, 'customerAddress'] }],
       place: r.providerAddress,
       record: true,
       type: r.type,
@@ -148,7 +128,7 @@ function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonl
         cure: 'Choose a unicast MAC of the adapter itself.',
       });
     for (const { address, path } of h.addresses) {
-      if (h.record && h.type !== 'GatewayWildcard' && /^[0:.]+$/.test(address))
+      if (h.record && /^[0:.]+$/.test(address))
         problems.push({
           path,
           problem: `${address} is no address of an adapter`,
@@ -170,33 +150,6 @@ function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonl
         });
     }
   }
-  return problems;
-}
-
-function gatewayAlone(d: PolicyDomain, index: number): readonly PolicyProblem[] {
-  const problems: PolicyProblem[] = [];
-  const gateways = new Map<Vsid, InternalInterface>();
-  (d.internalInterfaces ?? []).forEach((n, i) => {
-    const other = gateways.get(n.vsid);
-    if (other)
-      problems.push({
-        path: [index, 'internalInterfaces', i, 'vsid'],
-        problem: `virtual subnet ${n.vsid} already belongs to internal interface ${other.name}`,
-        cure: 'Give each internal interface a virtual subnet of its own.',
-      });
-    else gateways.set(n.vsid, n);
-  });
-  d.lookupRecords.forEach((r, i) => {
-    const gateway = gateways.get(r.vsid);
-    const wildcard = r.type === 'GatewayWildcard' && r.mac === gateway?.mac;
-    const own = gateway?.addresses.some((a) => a.address === r.customerAddress) || r.mac === ROUTER_MAC || wildcard;
-    if (gateway && !own)
-      problems.push({
-        path: [index, 'lookupRecords', i, 'vsid'],
-        problem: `virtual subnet ${r.vsid} belongs to the gateway's ${gateway.name} alone`,
-        cure: 'Move the adapter to another virtual subnet.',
-      });
-  });
   return problems;
 }
 
@@ -231,13 +184,14 @@ function vsidsOf(d: PolicyDomain, index: number): readonly { vsid: Vsid; path: P
     ...at('ports', d.ports ?? []),
     ...at('customerRoutes', d.customerRoutes),
     ...at('lookupRecords', d.lookupRecords),
+    ...at('virtualSubnets', d.virtualSubnets ?? []),
   ];
 }
 
 /** All problems of all VM networks, in the order of the networks. */
 export function policyProblems(domains: readonly PolicyDomain[]): readonly PolicyProblem[] {
   const owner = new Map<Vsid, PolicyDomain>();
-  return domains.flatMap((d, index) => {
+  const each = domains.flatMap((d, index) => {
     const holders = [...interfaceHolders(d, index), ...portHolders(d, index), ...recordHolders(d, index)];
     const reported = new Set<Vsid>();
     const stolen = vsidsOf(d, index).flatMap(({ vsid, path }) => {
@@ -257,8 +211,10 @@ export function policyProblems(domains: readonly PolicyDomain[]): readonly Polic
       ...stolen,
       ...uniqueness(holders),
       ...reservedAddresses(d, holders),
-      ...gatewayAlone(d, index),
+      ...gatewayProblems(d, index),
+      ...subnetProblems(d, index),
       ...routeProblems(d, index),
     ];
   });
+  return [...each, ...plainProblems(domains)];
 }

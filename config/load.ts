@@ -7,6 +7,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { defaultCompartment } from './check/addresses.ts';
 import { compartmentNames, sharedNames } from './check/names.ts';
 import { overlayPolicy } from './check/policy.ts';
+import { unroutable } from './check/provider-paths.ts';
 import { compartmentRoutes } from './check/routes.ts';
 import { tunnelProblems } from './check/s2s.ts';
 import { type ReadSecret, readSecrets } from './check/secrets.ts';
@@ -31,7 +32,7 @@ export function loadGateway(
   const origins: Origins = new Map();
   const secrets = readSecrets(doc, readSecret);
   const domains = compartments(doc, secrets.secretOf, origins);
-  const found = errors([
+  const others = [
     ...problems,
     ...sharedNames(doc, lineOf),
     ...compartmentNames(doc, lineOf),
@@ -41,7 +42,8 @@ export function loadGateway(
     ...tunnelProblems(doc, lineOf),
     ...secrets.problems,
     ...overlayPolicy(domains, origins),
-  ]);
+  ];
+  const found = errors([...others, ...unroutable(doc, domains, origins, others)]);
   if (found.length) return err(found);
   const whole = doc as GatewayFile;
   return ok({ gateway: whole.Gateway, ...defaultCompartmentOf(whole), compartments: domains });

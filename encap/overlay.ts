@@ -10,30 +10,42 @@ import type {
   NetAdapter,
   ProviderAddress,
   ProviderRoute,
+  VirtualSubnet,
   Vsid,
 } from '../compartments/compartment.ts';
 import type { HostConfig } from '../compartments/host.ts';
 import { DEFAULT_SLOT, portOf, type Slot } from '../compartments/numbers.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { AnyResource, Resource } from '../compartments/resource.ts';
 import { type Address, familyOf, type Mac } from '../lib/address.ts';
 import { type Covering, contains, covering, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
 import {
   type Encapsulation,
   encodeAddress,
+  encodeLocation,
   encodePort,
+  encodeReplicaKey,
   encodeRoute,
   encodeRouteKey,
+  encodeSubnet,
   encodeTunnel,
   encodeTunnelKey,
   encodeU32,
+  LOCATION_DSCP,
+  LOCATION_DSCP_SHIFT,
+  LOCATION_DYNAMIC,
   LOCATION_IPV6,
+  LOCATION_LEARN,
   LOCATION_PEER,
+  LOCATION_PLAIN,
   LOCATION_ROUTED,
   LOCATION_ROUTER,
   LOCATION_VXLAN,
   type Location,
+  MAX_REPLICAS,
   NO_ADDRESS,
+  NO_VSID,
   overhead,
   PORT_GATEWAY,
   PROGRAMS,
@@ -41,10 +53,17 @@ import {
   PROVIDER_PEER,
   PROVIDER_VXLAN,
   ROUTE_VIA,
+  TUNNEL_CHECK,
   TUNNEL_NVGRE,
+  TUNNEL_PLAIN,
+  TUNNEL_UNIFORM,
   TUNNEL_VXLAN,
+  VSID_LEARN,
+  VSID_REPLICATE,
 } from './abi.ts';
 import { entry, type LocationEntries, PackedLocations, SingleLocations } from './location-entries.ts';
+
+const NO_MAC = '00:00:00:00:00:00' as Mac;
 
 /** The field of the maps has sixteen bits. */
 const MAX_MTU = 0xffff;
@@ -80,6 +99,9 @@ export interface OverlayDomain {
   readonly ports: readonly OverlayPort[];
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
+  /** Those that do more than to forward by policy. */
+  readonly virtualSubnets?: readonly VirtualSubnet[];
+  readonly sourceCheck?: boolean;
   /** What the whole VM network names, when the lists hold a part of it only. */
   readonly named?: { readonly vsids: readonly Vsid[]; readonly peers: readonly Address[] };
 }
@@ -120,6 +142,8 @@ export const gatewayDomains = (
       get lookupRecords() {
         return c.lookupRecords;
       },
+      ...(c.virtualSubnets && { virtualSubnets: c.virtualSubnets }),
+      ...(c.sourceCheck !== undefined && { sourceCheck: c.sourceCheck }),
     };
   });
 
@@ -136,6 +160,8 @@ export const hostDomains = (
     get lookupRecords() {
       return d.lookupRecords;
     },
+    ...(d.virtualSubnets && { virtualSubnets: d.virtualSubnets }),
+    ...(d.sourceCheck !== undefined && { sourceCheck: d.sourceCheck }),
   }));
 
 const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';
@@ -218,7 +244,7 @@ function indexed(d: OverlayDomain): Domain {
 const routedFlag = (d: Domain, vsid: Vsid, address: Address): number =>
   d.onLink.get(vsid)?.some((covers) => covers(address)) ? LOCATION_ROUTED : 0;
 
-/** A place in the VM network with the address under which it is known; L2Only records have none. */
+/** A place in the VM network with the address under which it is known; L2Only and GatewayWildcard records have none. */
 interface Place {
   readonly address: Address | undefined;
   readonly location: Location;
@@ -242,9 +268,22 @@ function portPlaces(d: Domain, port: OverlayPort, link: Link): readonly Place[] 
   return port.addresses.map((address) => ({ address, location: portLocation(d, port, link, address) }));
 }
 
+/** What the data path must know of a record's type: where addresses are learned, and which were. */
+const typeFlag = (r: LookupRecord): number =>
+  r.type === 'L2Only' ? LOCATION_LEARN : r.type === 'Dynamic' ? LOCATION_DYNAMIC : 0;
+
+const subnetOf = (d: OverlayDomain, vsid: Vsid): VirtualSubnet | undefined =>
+  d.virtualSubnets?.find((s) => s.vsid === vsid);
+
+/** The outer DSCP of what goes to a virtual subnet, when it is not the tenant's. */
+function dscpFlag(d: OverlayDomain, vsid: Vsid): number {
+  const dscp = subnetOf(d, vsid)?.dscp;
+  return typeof dscp === 'number' ? LOCATION_DSCP | (dscp << LOCATION_DSCP_SHIFT) : 0;
+}
+
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
 function recordPlace(input: OverlayInput, to: PathsTo, d: Domain, r: LookupRecord): Place | undefined {
-  const address = r.type === 'L2Only' ? undefined : r.customerAddress;
+  const address = r.type === 'L2Only' || r.type === 'GatewayWildcard' ? undefined : r.customerAddress;
   const flags = routedFlag(d, r.vsid, r.customerAddress);
   if (r.mac === ROUTER_MAC) {
     const none = { destination: NO_ADDRESS, source: NO_ADDRESS, nextHop: NO_ADDRESS };
@@ -252,27 +291,54 @@ function recordPlace(input: OverlayInput, to: PathsTo, d: Domain, r: LookupRecor
     return { address, location: { ...base, ...none, flags: flags | LOCATION_ROUTER } };
   }
   // A local port is the truth about its adapter, whatever the record says; further records give it further addresses.
+  // Without its device the VM is on its way here, or has left for where the record says.
   const port = d.portsByMac.get(r.mac)?.find((p) => p.vsid === r.vsid);
-  if (port) {
-    const link = input.link(port.device);
-    return link && { address, location: portLocation(d, port, link, address) };
+  const link = port && input.link(port.device);
+  if (port && link) {
+    const location = portLocation(d, port, link, address);
+    return { address, location: { ...location, flags: location.flags | typeFlag(r) } };
   }
-  const path = r.rule === 'TranslationMethodEncap' ? to(r.providerAddress) : undefined;
+  const path = to(r.providerAddress);
   if (!path) return undefined;
+  const destination = r.providerAddress;
+  const plain = r.rule === 'TranslationMethodNone';
   // Field by field: copying objects takes longer than all the rest, a million times.
   const location = {
     rdid: d.slot,
     vsid: r.vsid,
     port: 0,
     uplink: path.uplink,
-    flags: flags | path.flags,
-    mtu: path.mtu,
+    flags:
+      flags | (plain ? LOCATION_PLAIN | (path.flags & LOCATION_IPV6) : path.flags | dscpFlag(d, r.vsid)) | typeFlag(r),
+    mtu: plain ? path.mtu + overhead(sends(input), familyOf(destination)) : path.mtu,
     mac: r.mac,
-    destination: r.providerAddress,
+    destination,
     source: path.source,
     nextHop: path.nextHop,
   };
   return { address, location };
+}
+
+/**
+ * A GatewayWildcard record says where every address of the gateway's virtual subnet is that no other record names; those that
+ * anybody asks for are the next hops of customer routes (R-ENC-9).
+ */
+function wildcardPlaces(input: OverlayInput, to: PathsTo, d: Domain): readonly Place[] {
+  return d.lookupRecords
+    .filter((r) => r.type === 'GatewayWildcard')
+    .flatMap((r) => {
+      const hops = d.customerRoutes.flatMap((c) =>
+        c.vsid === r.vsid && c.nextHop !== undefined && familyOf(c.nextHop) === familyOf(r.customerAddress)
+          ? [c.nextHop]
+          : [],
+      );
+      return [...new Set(hops)].flatMap((address) => {
+        const place = recordPlace(input, to, d, { ...r, customerAddress: address });
+        return place
+          ? [{ address, location: { ...place.location, flags: place.location.flags | routedFlag(d, r.vsid, address) } }]
+          : [];
+      });
+    });
 }
 
 function routeEntries(d: OverlayDomain, records: ReadonlyMap<Address, Location>): readonly Resource<'entry'>[] {
@@ -314,19 +380,21 @@ function vsidsOf({ ports, customerRoutes, lookupRecords, named }: OverlayDomain)
   return [...vsids];
 }
 
-/** Provider addresses that the records of a VM network name. */
+/** Provider addresses that the records of a VM network name as ends of tunnels. */
 function peersOf({ lookupRecords, named }: OverlayDomain): readonly Address[] {
   if (named) return named.peers;
   const peers = new Set<Address>();
   for (const r of lookupRecords)
-    if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC) peers.add(r.providerAddress);
+    if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC && !isPlain(r)) peers.add(r.providerAddress);
   return [...peers];
 }
 
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
 function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
   const ours = input.providerAddresses.map((p) => p.providerAddress);
-  const flags = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
+  const taken = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
+  const uniform = (vsid: Vsid) => (subnetOf(d, vsid)?.dscp === 'Uniform' ? TUNNEL_UNIFORM : 0);
+  const checked = d.sourceCheck ? TUNNEL_CHECK : 0;
   const peers = peersOf(d);
   return vsids.flatMap((vsid) =>
     peers
@@ -338,7 +406,7 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
             entry(
               'tunnels',
               encodeTunnelKey(vsid, peer, own),
-              encodeTunnel({ rdid: d.slot, flags }),
+              encodeTunnel({ rdid: d.slot, flags: taken | uniform(vsid) | checked }),
               `tunnel ${d.name} ${vsid} from ${peer}`,
             ),
           ),
@@ -346,9 +414,63 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
   );
 }
 
+/** Which addresses of the provider network are the tenant's without encapsulation. */
+const plainEntries = (d: OverlayDomain): readonly Resource<'entry'>[] =>
+  d.lookupRecords
+    .filter((r) => r.rule === 'TranslationMethodNone' && r.mac !== ROUTER_MAC)
+    .map((r) =>
+      entry(
+        'tunnels',
+        encodeTunnelKey(NO_VSID, r.customerAddress, NO_ADDRESS),
+        encodeTunnel({ rdid: d.slot, flags: TUNNEL_PLAIN }),
+        `unencapsulated ${d.name} ${r.customerAddress}`,
+      ),
+    );
+
+const subnetFlags = (d: OverlayDomain, vsid: Vsid): number => {
+  const subnet = subnetOf(d, vsid);
+  return (subnet?.dynamicLearning ? VSID_LEARN : 0) | (subnet?.replication ? VSID_REPLICATE : 0);
+};
+
 interface PortLink {
   readonly port: OverlayPort;
   readonly link: Link;
+}
+
+/**
+ * Where one frame of a virtual subnet goes that is for many: its local ports, and each machine that its records name (R-ENC-8,
+ * R-ENC-12); a VM that came here has left a machine that must hear of it. The data path has room for so many places and no
+ * more; those beyond, in the order of the records, get none.
+ */
+function replicaEntries(
+  input: OverlayInput,
+  to: PathsTo,
+  d: Domain,
+  vsid: Vsid,
+  ports: readonly PortLink[],
+): readonly Resource<'entry'>[] {
+  const away: Domain = { ...d, portsByMac: new Map() };
+  const locations = [
+    ...ports.filter(({ port }) => port.vsid === vsid).map(({ port, link }) => portLocation(d, port, link)),
+    ...d.lookupRecords.flatMap((r) => (r.vsid === vsid ? (recordPlace(input, to, away, r)?.location ?? []) : [])),
+  ];
+  const targets = new Map<string, Location>();
+  for (const l of locations) {
+    if (l.mac === ROUTER_MAC || l.flags & LOCATION_PLAIN) continue;
+    const key = l.port ? `port ${l.port}` : l.destination;
+    // A machine is asked when anything of it is not known for good. The entry is the same whichever record comes first, so that
+    // a new record changes no other.
+    const asked = l.flags & (LOCATION_LEARN | LOCATION_DYNAMIC) ? LOCATION_LEARN : 0;
+    const flags = l.flags & ~(LOCATION_ROUTED | LOCATION_DYNAMIC | LOCATION_LEARN);
+    const before = targets.get(key);
+    if (!before) targets.set(key, { ...l, mac: NO_MAC, flags: flags | asked });
+    else if (asked) targets.set(key, { ...before, flags: before.flags | asked });
+  }
+  return [...targets.values()]
+    .slice(0, MAX_REPLICAS)
+    .map((l, index) =>
+      entry('replicas', encodeReplicaKey(vsid, index), encodeLocation(l), `replica ${d.name} ${vsid} ${index}`),
+    );
 }
 
 /** One by one: there may be a million. */
@@ -358,6 +480,7 @@ function* placesOf(input: OverlayInput, to: PathsTo, d: Domain, ports: readonly 
     const place = recordPlace(input, to, d, r);
     if (place) yield place;
   }
+  yield* wildcardPlaces(input, to, d);
 }
 
 function domainResources(
@@ -373,11 +496,15 @@ function domainResources(
   });
   const records = new Map<Address, Location>(); // that routes lead through
   const hops = new Set(d.customerRoutes.map((r) => r.nextHop));
+  const asked: Location[] = [];
   for (const { address, location } of placesOf(input, to, d, ports)) {
     if (address !== undefined && locations.record(d.name, d.slot, address, location) && hops.has(address))
       records.set(address, location);
-    if (location.mac !== ROUTER_MAC) locations.mac(d.name, location);
+    // What was heard of a MAC is newer than where its L2Only record places it: a VM that moved is followed.
+    if (location.flags & LOCATION_LEARN) asked.push(location);
+    else if (location.mac !== ROUTER_MAC) locations.mac(d.name, location);
   }
+  for (const location of asked) locations.mac(d.name, location);
   const vsids = vsidsOf(d);
   return [
     // Only our own links lead back to a tenant by their name; a VM's device belongs to the host. Ours get their program as soon
@@ -386,9 +513,18 @@ function domainResources(
       .filter((port) => port.gateway || input.link(port.device))
       .map((port) => filter(input, port.device, PROGRAMS.port, port.gateway ? d.slot : DEFAULT_SLOT)),
     ...ports.map(({ port, link }) => portEntry(d, port, link)),
-    ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
+    ...vsids.map((vsid) =>
+      entry(
+        'vsids',
+        encodeU32(vsid),
+        encodeSubnet({ rdid: d.slot, flags: subnetFlags(d, vsid) }),
+        `virtual subnet ${d.name} ${vsid}`,
+      ),
+    ),
+    ...vsids.filter((vsid) => subnetFlags(d, vsid)).flatMap((vsid) => replicaEntries(input, to, d, vsid, ports)),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),
+    ...plainEntries(d),
   ];
 }
 

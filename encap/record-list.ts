@@ -5,6 +5,7 @@
  */
 import type { LookupRecord, Vsid } from '../compartments/compartment.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { Address, Mac } from '../lib/address.ts';
 import { Trie } from '../lib/trie.ts';
 
@@ -59,7 +60,7 @@ class Base {
 /** How many records name each; those that none names are not there. */
 interface Counts {
   readonly vsids: Trie<number>;
-  /** Provider addresses, those of the distributed router's records left out. */
+  /** Provider addresses at the ends of tunnels: those of the distributed router's records and of plain ones left out. */
   readonly peers: Trie<number>;
   readonly learned: number;
 }
@@ -72,7 +73,7 @@ function count(c: Counts, kept: Kept<LookupRecord> | undefined, by: 1 | -1): Cou
   const { record, origin } = kept;
   return {
     vsids: counted(c.vsids, String(record.vsid), by),
-    peers: record.mac === ROUTER_MAC ? c.peers : counted(c.peers, record.providerAddress, by),
+    peers: record.mac === ROUTER_MAC || isPlain(record) ? c.peers : counted(c.peers, record.providerAddress, by),
     learned: c.learned + (origin === 'Learned' ? by : 0),
   };
 }
@@ -82,7 +83,8 @@ function countAll(all: Iterable<Kept<LookupRecord>>): Counts {
   let learned = 0;
   for (const { record, origin } of all) {
     vsids.set(record.vsid, (vsids.get(record.vsid) ?? 0) + 1);
-    if (record.mac !== ROUTER_MAC) peers.set(record.providerAddress, (peers.get(record.providerAddress) ?? 0) + 1);
+    if (record.mac !== ROUTER_MAC && !isPlain(record))
+      peers.set(record.providerAddress, (peers.get(record.providerAddress) ?? 0) + 1);
     if (origin === 'Learned') learned++;
   }
   const trie = (m: ReadonlyMap<unknown, number>) => {

@@ -4,6 +4,8 @@
  */
 import type { Vsid } from '../compartments/compartment.ts';
 import { FEW, plan } from '../compartments/plan.ts';
+import { ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { Op } from '../compartments/resource.ts';
 import type { Address } from '../lib/address.ts';
 import { derive } from '../lib/derive.ts';
@@ -26,7 +28,7 @@ export interface DomainChange {
 }
 
 /** Virtual subnets and peers of all of a VM network. */
-function named({ records, ports, customerRoutes }: IndexedDomain): NonNullable<OverlayDomain['named']> {
+function namedIn({ records, ports, customerRoutes }: IndexedDomain): NonNullable<OverlayDomain['named']> {
   const { vsids, peers } = records.counts;
   const ofRecords = [...vsids.entries()].map(([vsid]) => Number(vsid));
   return {
@@ -51,8 +53,27 @@ function namesOthers({ before, after, touched }: DomainChange): boolean {
   );
 }
 
-/** Maps that hold what virtual subnets and provider addresses have, and not single records. */
-const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers'];
+/** Maps that hold what virtual subnets and provider addresses have, and not single records with an address. */
+const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers', 'replicas'];
+
+/** The machines of a virtual subnet in the order of its replicas, and which of them hold addresses that are not known for good. */
+function machinesOf(machine: Machine, d: OverlayDomain, vsid: Vsid): string {
+  const asked = new Map<Address, boolean>();
+  const here = new Set(d.ports.filter((p) => p.vsid === vsid && machine.link(p.device)).map((p) => p.mac));
+  for (const r of d.lookupRecords)
+    if (r.vsid === vsid && r.mac !== ROUTER_MAC && !isPlain(r) && !here.has(r.mac))
+      asked.set(r.providerAddress, asked.get(r.providerAddress) || r.type === 'L2Only' || r.type === 'Dynamic');
+  return [...asked].join(' ');
+}
+
+/** Replicas are a list without gap, so one record may move others'. */
+function sameReplicas(machine: Machine, { before, after, touched }: DomainChange): boolean {
+  const replicating = new Set(
+    (after.virtualSubnets ?? []).flatMap((s) => (s.dynamicLearning || s.replication ? [s.vsid] : [])),
+  );
+  const vsids = new Set(touched.lookupRecords.map((r) => r.vsid).filter((vsid) => replicating.has(vsid)));
+  return [...vsids].every((vsid) => machinesOf(machine, before, vsid) === machinesOf(machine, after, vsid));
+}
 
 const mapOf = ({ resource: r }: Op): string => (r.kind === 'entry' ? r.spec.map : '');
 
@@ -74,31 +95,41 @@ function namedElsewhere(store: RecordStore, changed: readonly IndexedDomain[]): 
 export function recordOps(machine: Machine, changes: readonly DomainChange[], store: RecordStore): readonly Op[] {
   const many = changes.reduce((sum, c) => sum + c.touched.lookupRecords.length, 0) > FEW;
   const whole: DomainChange[] = [];
+  const named: DomainChange[] = [];
   const ops: Op[] = [];
   for (const change of changes) {
     const { before, after, touched } = change;
+    // Who may send without encapsulation is a tunnel of its own.
+    if (touched.lookupRecords.some(isPlain) || !sameReplicas(machine, change)) {
+      whole.push(change);
+      continue;
+    }
     const [former, now] = around([before, after], touched) as [IndexedDomain, IndexedDomain];
     if (namesOthers(change))
-      whole.push({
-        before: derive(former, { named: named(before) }),
-        after: derive(now, { named: named(after) }),
+      named.push({
+        before: derive(former, { named: namedIn(before) }),
+        after: derive(now, { named: namedIn(after) }),
         touched,
       });
     else
       for (const op of difference(machine, [former], [now], many))
         if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);
   }
-  if (whole.length === 0) return ops;
+  const all = [...whole, ...named];
+  if (all.length === 0) return ops;
   const elsewhere = namedElsewhere(
     store,
-    whole.map((c) => c.after),
+    all.map((c) => c.after),
   );
-  const [before, after] = [whole.map((c) => c.before), whole.map((c) => c.after)];
+  // A part of the records does not tell the list of replicas, which is the same as before.
+  const partly = new Set(named.map((c) => c.after.slot));
+  // Compared together: one VM network may name the provider address that another one named no longer.
+  const [before, after] = [all.map((c) => c.before), all.map((c) => c.after)];
   for (const op of difference(machine, before, after, many)) {
     const { resource: r } = op;
     const kept =
       r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));
-    if (!kept) ops.push(op);
+    if (!kept && !(mapOf(op) === 'replicas' && partly.has(r.slot))) ops.push(op);
   }
   return ops;
 }

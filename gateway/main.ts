@@ -14,6 +14,7 @@ import { loadGateway } from '../config/load.ts';
 import { dropNotice } from '../control/drops.ts';
 import { EventHub } from '../control/hub.ts';
 import { Learner } from '../control/learner.ts';
+import type { RecordPlane } from '../control/plane.ts';
 import { ABI } from '../encap/abi.ts';
 import { withoutRoute } from '../kernel/counters.ts';
 import { KernelHand } from '../kernel/hand.ts';
@@ -163,15 +164,21 @@ async function main(): Promise<void> {
   const without = await begin(gateway, store.bootSources(), configFile);
 
   const events = new EventHub();
-  const api = await serveApi(options.socket, gateway, readings, events, log);
   const names = {
     routingDomain: (slot: Slot) => (slot < FIRST_SLOT ? '' : gateway.routingDomain(slot)),
     device: (index: number) => dataPlane.device(index),
   };
-  const learner = new Learner({
-    plane: { records: () => gateway.records, changeRecords: (ask) => gateway.changeRecords(ask), events },
-    routingDomainId: (slot) => running()?.domains.get(slot),
-  });
+  const plane: RecordPlane = {
+    records: () => gateway.records,
+    changeRecords: (ask) => gateway.changeRecords(ask),
+    events,
+    ageOf: (id, key) => {
+      const heard = learner.heardAt(id, key);
+      return heard === undefined ? undefined : (performance.now() - heard) / 1000;
+    },
+  };
+  const learner = new Learner({ plane, routingDomainId: (slot) => running()?.domains.get(slot) });
+  const api = await serveApi(options.socket, gateway, readings, plane, log);
   const learning = (work: Promise<void>) => work.catch((e: unknown) => log.error({ err: e }, 'learning failed'));
   dataPlane.watch((happened) => {
     const learned = happened.filter((e) => e.type === 'LEARNED');

@@ -165,6 +165,20 @@ export const PACKET_REASONS: readonly Reason[] = [
     'A provider address of the VM network uses an encapsulation that this machine is not told to take.',
     'Let both machines use the same encapsulation, or let this one take both.',
   ),
+  reason(
+    24,
+    'packet',
+    'RATE_LIMITED',
+    'A port sends more frames for many places than a virtual subnet has to bear.',
+    'Look for a loop or a scan in the VM.',
+  ),
+  reason(
+    25,
+    'packet',
+    'FOREIGN_CA',
+    'A known provider address sends from a customer address that a lookup record places elsewhere.',
+    'If the VM moved, correct its lookup record; else find out what the other host sends.',
+  ),
 ];
 
 export const reasonName = (number: number): string =>

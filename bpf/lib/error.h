@@ -2,7 +2,7 @@
 /*
  * ICMP errors towards a port, from the distributed router (R-ENC-4, R-ENC-11; RFC 792, RFC 1191, RFC 1812 §4.3.2, RFC 4443).
  *
- * The packet is counted as dropped, and its frame is made into the answer. The answer quotes at most 128 bytes: more than the
+ * The packet is counted as dropped, and its frame is made into the answer. The answer quotes at most 96 bytes: more than the
  * 64 bits of RFC 792 that every sender can work with, fewer than RFC 1812 and RFC 4443 would like.
  *
  * A packet without DF that does not fit is answered in the same way: RFC 7637 §4 leaves fragments before encapsulation to the
@@ -16,7 +16,7 @@
 
 #define ERROR_RATE 1000
 #define ERROR_BURST 50
-#define ERROR_QUOTE 128
+#define ERROR_QUOTE 96
 #define ERROR_TOS 0xc0 /* internetwork control, RFC 1812 §4.3.2.5 */
 #define ROUTER_TTL 64
 
@@ -89,7 +89,7 @@ static __noinline int send_error_ipv4(struct __sk_buff *skb, struct hnv_port *po
 		quoted = ERROR_QUOTE;
 	if (quoted < sizeof(*in) || bpf_skb_load_bytes(skb, sizeof(struct ethhdr), in, quoted))
 		return TC_ACT_SHOT;
-	if (!may_answer_ipv4(skb, in) || !port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+	if (!may_answer_ipv4(skb, in))
 		return TC_ACT_SHOT;
 
 	source = mapped(in->saddr);
@@ -156,7 +156,7 @@ static __noinline int send_error_ipv6(struct __sk_buff *skb, struct hnv_port *po
 	if (quoted < sizeof(*in) || bpf_skb_load_bytes(skb, sizeof(struct ethhdr), in, quoted))
 		return TC_ACT_SHOT;
 	source = address_at(&in->saddr);
-	if (!may_answer_ipv6(skb, in, &source) || !port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+	if (!may_answer_ipv6(skb, in, &source))
 		return TC_ACT_SHOT;
 
 	from = address_at(&in->daddr);
@@ -181,15 +181,19 @@ static __noinline int send_error_ipv6(struct __sk_buff *skb, struct hnv_port *po
 	return bpf_redirect(skb->ifindex, 0);
 }
 
-/* Counts the packet as dropped, then answers: two calls, because their stacks together are too deep. */
+/* Counts the packet as dropped, then answers: calls one after the other, because their stacks together are too deep. */
 static __always_inline int error_ipv4(struct __sk_buff *skb, struct hnv_port *port, __u32 reason, __u32 mtu)
 {
 	drop_sent(skb, port->rdid, reason);
+	if (!port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+		return TC_ACT_SHOT;
 	return send_error_ipv4(skb, port, reason, mtu);
 }
 
 static __always_inline int error_ipv6(struct __sk_buff *skb, struct hnv_port *port, __u32 reason, __u32 mtu)
 {
 	drop_sent(skb, port->rdid, reason);
+	if (!port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+		return TC_ACT_SHOT;
 	return send_error_ipv6(skb, port, reason, mtu);
 }

@@ -201,17 +201,17 @@ export const VALUES: readonly Case[] = [
     ],
   },
   {
-    what: 'a type of record that this version does not serve',
-    text: f('Rule: TranslationMethodEncap', 'Type: GatewayWildcard'),
+    what: 'a type of record that does not exist',
+    text: f('Rule: TranslationMethodEncap', 'Type: Learned'),
     errors: [
-      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Type: "GatewayWildcard" is not served by this version: write Static, Dynamic or L2Only',
+      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Type: "Learned" is not Static, Dynamic, GatewayWildcard or L2Only: write Static, Dynamic, GatewayWildcard or L2Only',
     ],
   },
   {
     what: 'a rule that this version does not serve',
-    text: f('TranslationMethodEncap', 'TranslationMethodNone'),
+    text: f('TranslationMethodEncap', 'TranslationMethodNat'),
     errors: [
-      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Rule: "TranslationMethodNone" is not served by this version: write TranslationMethodEncap',
+      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Rule: "TranslationMethodNat" is not served by this version: write TranslationMethodEncap or TranslationMethodNone',
     ],
   },
   {
