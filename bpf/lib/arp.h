@@ -81,12 +81,12 @@ static __noinline int answer_arp(struct __sk_buff *skb, struct hnv_port *port)
 	if (arp->sender && !(learning ? teach_from(skb, port, &sender) : owns_address(port, &sender, skb->ifindex)))
 		return drop_sent(skb, port->rdid, HNV_SPOOFED_CA);
 	if (reply || (learning && same_address(&sender, &target)))
-		return replicate(skb, port, false);
+		return replicate(skb, port->rdid, port->vsid, false);
 	/* An announcement, or a probe for an address that is the port's own: silence says that nobody else has it. */
 	if (owns_address(port, &target, skb->ifindex))
 		return drop_sent(skb, port->rdid, HNV_MULTICAST);
 	if (!known_mac(port, &target, mac))
-		return learning ? replicate(skb, port, true) : drop_sent(skb, port->rdid, HNV_NO_RECORD);
+		return learning ? replicate(skb, port->rdid, port->vsid, true) : drop_sent(skb, port->rdid, HNV_NO_RECORD);
 
 	arp->operation = bpf_htons(ARP_REPLY);
 	__be32 asked = arp->target;

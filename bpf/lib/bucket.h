@@ -22,7 +22,7 @@ static __always_inline bool take_token(struct hnv_bucket *bucket, __u32 rate, __
 }
 
 /* True when the port may cause one more of `kind`. A bucket begins full. */
-static __noinline bool port_may(__u32 port, __u32 kind, __u32 rate, __u32 burst)
+__noinline bool port_may(__u32 port, __u32 kind, __u32 rate, __u32 burst)
 {
 	struct hnv_bucket_key key = { .port = port, .kind = kind };
 	struct hnv_bucket *bucket = bpf_map_lookup_elem(&buckets, &key);

@@ -42,7 +42,7 @@ struct dhcp_head {
 #define DHCP_COOKIE_AT (sizeof(struct iphdr) + 8 + 236)
 
 /* True for IPv4 at `at` that is DHCP in either direction, whole enough to see it. */
-static __noinline bool is_dhcp(struct __sk_buff *skb, __u32 at)
+__noinline bool is_dhcp(struct __sk_buff *skb, __u32 at)
 {
 	struct {
 		struct iphdr ip;
@@ -55,7 +55,7 @@ static __noinline bool is_dhcp(struct __sk_buff *skb, __u32 at)
 }
 
 /* The option that tells the message type (RFC 2132 §9.6); 0 when it is not found. */
-static __noinline __u8 dhcp_type(struct __sk_buff *skb, __u32 at)
+__noinline __u8 dhcp_type(struct __sk_buff *skb, __u32 at)
 {
 	__u8 option[3];
 

@@ -93,7 +93,7 @@ static __noinline int send_ipv6(struct __sk_buff *skb, struct hnv_port *port)
 	if (is_group_mac(eth->h_dest) || is_multicast_ipv6(&destination)) {
 		if (!is_group_mac(eth->h_dest) || !(subnet_flags(port->vsid) & HNV_VSID_REPLICATE))
 			return drop_sent(skb, rdid, HNV_MULTICAST);
-		return is_unspecified(&source) ? drop_sent(skb, rdid, HNV_SPOOFED_CA) : replicate(skb, port, false);
+		return is_unspecified(&source) ? drop_sent(skb, rdid, HNV_SPOOFED_CA) : replicate(skb, rdid, port->vsid, false);
 	}
 	if (is_unspecified(&source))
 		return drop_sent(skb, rdid, HNV_SPOOFED_CA);

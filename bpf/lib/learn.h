@@ -25,7 +25,7 @@ struct claim {
 	__u8 mac[8];
 };
 
-static __noinline __u32 subnet_flags(__u32 vsid)
+__noinline __u32 subnet_flags(__u32 vsid)
 {
 	struct hnv_vsid *subnet = bpf_map_lookup_elem(&vsids, &vsid);
 

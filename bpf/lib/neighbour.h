@@ -133,11 +133,11 @@ static __noinline int answer_neighbour(struct __sk_buff *skb, struct hnv_port *p
 							      owns_ipv6(port, &claimed, skb->ifindex)))
 		return drop_sent(skb, port->rdid, HNV_SPOOFED_CA);
 	if (told)
-		return replicate(skb, port, false);
+		return replicate(skb, port->rdid, port->vsid, false);
 	if (owns_ipv6(port, &target, skb->ifindex))
 		return drop_sent(skb, port->rdid, HNV_MULTICAST);
 	if (!known_neighbour(port, &target, mac))
-		return learning ? replicate(skb, port, true) : drop_sent(skb, port->rdid, HNV_NO_RECORD);
+		return learning ? replicate(skb, port->rdid, port->vsid, true) : drop_sent(skb, port->rdid, HNV_NO_RECORD);
 
 	return advertise(skb, port, &target, &source, mac);
 }

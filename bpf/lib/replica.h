@@ -12,27 +12,26 @@
  * only to where that is. A copy for a machine comes back to the port, marked, and is encapsulated there: only a whole run of the
  * program can resolve the next hop.
  */
-static __noinline int replicate(struct __sk_buff *skb, struct hnv_port *port, bool question)
+__noinline int replicate(struct __sk_buff *skb, __u32 rdid, __u32 vsid, bool question)
 {
-	struct hnv_replica_key key = {};
+	struct hnv_replica_key key = { .vsid = vsid };
 	struct hnv_location *location, *only = 0;
 	__u8 mac[8] __attribute__((aligned(8)));
 
-	if (!port || bpf_skb_load_bytes(skb, 0, mac, 6))
+	if (bpf_skb_load_bytes(skb, 0, mac, 6))
 		return TC_ACT_SHOT;
 	if (!port_may(skb->ifindex, HNV_BUCKET_REPLICATE, REPLICATE_RATE, REPLICATE_BURST))
-		return drop_sent(skb, port->rdid, HNV_RATE_LIMITED);
+		return drop_sent(skb, rdid, HNV_RATE_LIMITED);
 	if (!is_group_mac(mac)) {
-		only = find_mac(port->rdid, port->vsid, mac);
+		only = find_mac(rdid, vsid, mac);
 		if (!only || only->port == skb->ifindex)
-			return drop_sent(skb, port->rdid, HNV_NO_RECORD);
+			return drop_sent(skb, rdid, HNV_NO_RECORD);
 		if (only->port)
 			return bpf_redirect(only->port, 0);
 	}
-	key.vsid = port->vsid;
 	for (__u32 i = 0; i < HNV_REPLICAS; i++) {
 		key.index = i;
-		location = find_replica(port->rdid, &key);
+		location = find_replica(rdid, &key);
 		if (!location)
 			break;
 		if (location->port) {
@@ -128,11 +127,11 @@ static __noinline int send_group(struct __sk_buff *skb, struct hnv_port *port)
 		return drop_sent(skb, port->rdid, HNV_NESTED);
 	if (dhcp)
 		overhear(skb, port);
-	return replicate(skb, port, false);
+	return replicate(skb, port->rdid, port->vsid, false);
 }
 
 /* A frame from another machine, without its outer header, to the subnet's ports here. */
-static __noinline int deliver_group(struct __sk_buff *skb, __u32 rdid, __u32 vsid)
+__noinline int deliver_group(struct __sk_buff *skb, __u32 rdid, __u32 vsid)
 {
 	struct hnv_replica_key key = { .vsid = vsid };
 	struct hnv_location *location;
