@@ -18,6 +18,7 @@ function gatewayAlone(d: PolicyDomain, index: number): readonly PolicyProblem[] 
       });
     else gateways.set(n.vsid, n);
   });
+  if (gateways.size === 0) return problems;
   d.lookupRecords.forEach((r, i) => {
     const gateway = gateways.get(r.vsid);
     const wildcard = r.type === 'GatewayWildcard' && r.mac === gateway?.mac;
@@ -35,30 +36,27 @@ function gatewayAlone(d: PolicyDomain, index: number): readonly PolicyProblem[] 
 /** A wildcard stands for all addresses of a family in the gateway's virtual subnet. */
 function wildcards(d: PolicyDomain, index: number): readonly PolicyProblem[] {
   const seen = new Set<string>();
-  return d.lookupRecords.flatMap((r, i): readonly PolicyProblem[] => {
-    if (r.type !== 'GatewayWildcard') return [];
+  const problems: PolicyProblem[] = [];
+  for (let i = 0; i < d.lookupRecords.length; i++) {
+    const r = d.lookupRecords[i]!;
+    if (r.type !== 'GatewayWildcard') continue;
     const path = [index, 'lookupRecords', i, 'customerAddress'];
-    if (!/^[0:.]+$/.test(r.customerAddress))
-      return [
-        {
-          path,
-          problem: `a GatewayWildcard record stands for every address, and ${r.customerAddress} is a single one`,
-          cure: 'Write 0.0.0.0 or ::, or the type Static.',
-        },
-      ];
     const key = `${r.vsid} ${familyOf(r.customerAddress)}`;
-    if (!seen.has(key)) {
-      seen.add(key);
-      return [];
-    }
-    return [
-      {
+    if (!/^[0:.]+$/.test(r.customerAddress))
+      problems.push({
+        path,
+        problem: `a GatewayWildcard record stands for every address, and ${r.customerAddress} is a single one`,
+        cure: 'Write 0.0.0.0 or ::, or the type Static.',
+      });
+    else if (seen.has(key))
+      problems.push({
         path,
         problem: `virtual subnet ${r.vsid} already has a GatewayWildcard record`,
         cure: 'Remove one of the two.',
-      },
-    ];
-  });
+      });
+    else seen.add(key);
+  }
+  return problems;
 }
 
 /** What leads out of the VM network leads to one address. */

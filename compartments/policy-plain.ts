@@ -11,28 +11,28 @@ export const isPlain = (r: LookupRecord): boolean => r.rule === 'TranslationMeth
 /** Of all VM networks of a machine together. */
 export function plainProblems(domains: readonly PolicyDomain[]): readonly PolicyProblem[] {
   const owner = new Map<Address, PolicyDomain>();
-  return domains.flatMap((d, index) =>
-    d.lookupRecords.flatMap((r, i): readonly PolicyProblem[] => {
-      if (!isPlain(r)) return [];
+  const problems: PolicyProblem[] = [];
+  for (const [index, d] of domains.entries())
+    for (let i = 0; i < d.lookupRecords.length; i++) {
+      const r = d.lookupRecords[i]!;
+      if (!isPlain(r)) continue;
       const path = [index, 'lookupRecords', i];
-      if (r.type !== 'Static')
-        return [
-          {
-            path: [...path, 'rule'],
-            problem: `a record of type ${r.type} cannot have the rule TranslationMethodNone`,
-            cure: 'Write TranslationMethodEncap, or the type Static with the address of the machine.',
-          },
-        ];
+      if (r.type !== 'Static') {
+        problems.push({
+          path: [...path, 'rule'],
+          problem: `a record of type ${r.type} cannot have the rule TranslationMethodNone`,
+          cure: 'Write TranslationMethodEncap, or the type Static with the address of the machine.',
+        });
+        continue;
+      }
       const first = owner.get(r.customerAddress) ?? d;
       owner.set(r.customerAddress, first);
-      if (first === d) return [];
-      return [
-        {
+      if (first !== d)
+        problems.push({
           path: [...path, 'customerAddress'],
           problem: `${r.customerAddress} is already reached without encapsulation by routing domain ${first.routingDomain}`,
           cure: 'Give the machine to one routing domain; encapsulate for the others.',
-        },
-      ];
-    }),
-  );
+        });
+    }
+  return problems;
 }
