@@ -98,8 +98,14 @@ struct hnv_route {
 #define HNV_TUNNEL_CHECK 8   /* no sender may have an address that a record places elsewhere */
 #define HNV_TUNNEL_PLAIN 16  /* of a key with VSID 0: packets that `source` sends without encapsulation are the tenant's */
 
-/* What the plain case asks of a tunnel: that one encapsulation, and nothing more. */
+/* The VLAN of our provider address, 0 = untagged: in the flags of its tunnels, of itself and of its neighbours. */
+#define HNV_VLAN_SHIFT 16
+#define HNV_VLAN_MASK (0xfffU << HNV_VLAN_SHIFT)
+
+/* What is told of a tunnel beside its tenant. */
 #define HNV_TUNNEL_SPECIAL (HNV_TUNNEL_UNIFORM | HNV_TUNNEL_CHECK)
+/* The plain case knows one encapsulation, and the VLAN. */
+#define HNV_TUNNEL_PLAIN_CASE (HNV_TUNNEL_NVGRE | HNV_TUNNEL_UNIFORM | HNV_VLAN_MASK)
 
 struct hnv_tunnel_key {
 	__u32 vsid;
@@ -143,7 +149,7 @@ struct hnv_replica_key {
 #define HNV_MARK_REPLICA 0x484e5600
 #define HNV_MARK_WRITTEN 0x484e5700
 
-/* providers: struct hnv_address -> flags */
+/* providers: struct hnv_address -> flags and VLAN; with the VLAN alone, a router of that VLAN */
 #define HNV_PROVIDER_LOCAL 1 /* an address of this machine */
 #define HNV_PROVIDER_PEER 2  /* named by a lookup record of some tenant */
 #define HNV_PROVIDER_VXLAN 4 /* VXLAN for this address is ours and not the stack's */

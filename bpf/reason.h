@@ -52,3 +52,5 @@
 #define HNV_RATE_LIMITED 24
 /* A known provider address sends from a customer address that a lookup record places elsewhere. */
 #define HNV_FOREIGN_CA 25
+/* An overlay frame, or a question for a neighbour, came without the tag of the provider address it is for. */
+#define HNV_FOREIGN_VLAN 26

@@ -83,6 +83,7 @@ export const providerAddressOf = (a: GatewayFile['NetVirtualizationProviderAddre
   interfaceAlias: a.InterfaceAlias,
   providerAddress: a.ProviderAddress,
   prefixLength: a.PrefixLength,
+  ...(a.VlanID !== undefined && { vlanId: a.VlanID }),
 });
 
 export const providerRouteOf = (r: GatewayFile['NetVirtualizationProviderRoute'][number]): ProviderRoute => ({

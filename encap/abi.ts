@@ -26,7 +26,7 @@ export type EntryMap = (typeof ENTRY_MAPS)[number];
 export const RECORD_MAPS = ['records', 'macs'] as const;
 export const PINNED_MAPS = [...ENTRY_MAPS, 'drops', 'events'] as const;
 
-export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire' } as const;
+export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire', tag: 'overlay_tag' } as const;
 
 /** How frames travel between machines: RFC 7637 or RFC 7348. */
 export type Encapsulation = 'NVGRE' | 'VXLAN';
@@ -62,6 +62,8 @@ export const ROUTE_VIA = 1;
 export const PROVIDER_LOCAL = 1;
 export const PROVIDER_PEER = 2;
 export const PROVIDER_VXLAN = 4;
+/** Where the VLAN stands in the flags of provider addresses and tunnels. */
+export const VLAN_SHIFT = 16;
 const EVENT_LEARNED = 1;
 const EVENT_DROPPED = 2;
 const EVENT_FRAME = 64;

@@ -58,6 +58,7 @@ import {
   TUNNEL_PLAIN,
   TUNNEL_UNIFORM,
   TUNNEL_VXLAN,
+  VLAN_SHIFT,
   VSID_LEARN,
   VSID_REPLICATE,
 } from './abi.ts';
@@ -174,6 +175,7 @@ interface Path {
   readonly source: Address;
   readonly nextHop: Address;
   readonly mtu: number;
+  readonly vlan: number; // 0 = untagged
 }
 
 /** On-link through the provider address whose subnet holds it, else by the most specific provider route (R-ENC-10). */
@@ -193,6 +195,7 @@ function pathTo(input: OverlayInput, destination: Address): Path | undefined {
       source: own.providerAddress,
       nextHop,
       mtu: Math.min(link.mtu, MAX_MTU) - overhead(sends(input), family),
+      vlan: own.vlanId ?? 0,
       flags: (family === 6 ? LOCATION_IPV6 : 0) | (sends(input) === 'VXLAN' ? LOCATION_VXLAN : 0),
     };
   };
@@ -219,13 +222,16 @@ function pathsOf(input: OverlayInput): PathsTo {
   };
 }
 
-const filter = (input: OverlayInput, device: string, program: string, slot: Slot): AnyResource => ({
-  kind: 'filter',
-  key: `${device} ingress`,
-  slot,
-  spec: { device, direction: 'ingress', program, tag: input.tags[program] ?? '' },
-  label: `${program} on ${device}`,
-});
+const filter = (input: OverlayInput, device: string, program: string, slot: Slot): AnyResource => {
+  const direction = program === PROGRAMS.tag ? 'egress' : 'ingress';
+  return {
+    kind: 'filter',
+    key: `${device} ${direction}`,
+    slot,
+    spec: { device, direction, program, tag: input.tags[program] ?? '' },
+    label: `${program} on ${device}`,
+  };
+};
 
 /** A VM network with its answers to what every record asks. */
 interface Domain extends OverlayDomain {
@@ -389,24 +395,26 @@ function peersOf({ lookupRecords, named }: OverlayDomain): readonly Address[] {
   return [...peers];
 }
 
+const vlanFlag = (vlan = 0): number => vlan << VLAN_SHIFT;
+
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
 function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
-  const ours = input.providerAddresses.map((p) => p.providerAddress);
+  const ours = new Set(input.providerAddresses.map((p) => p.providerAddress));
   const taken = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
   const uniform = (vsid: Vsid) => (subnetOf(d, vsid)?.dscp === 'Uniform' ? TUNNEL_UNIFORM : 0);
   const checked = d.sourceCheck ? TUNNEL_CHECK : 0;
   const peers = peersOf(d);
   return vsids.flatMap((vsid) =>
     peers
-      .filter((peer) => !ours.includes(peer))
+      .filter((peer) => !ours.has(peer))
       .flatMap((peer) =>
-        ours
-          .filter((own) => familyOf(own) === familyOf(peer))
+        input.providerAddresses
+          .filter((own) => familyOf(own.providerAddress) === familyOf(peer))
           .map((own) =>
             entry(
               'tunnels',
-              encodeTunnelKey(vsid, peer, own),
-              encodeTunnel({ rdid: d.slot, flags: taken | uniform(vsid) | checked }),
+              encodeTunnelKey(vsid, peer, own.providerAddress),
+              encodeTunnel({ rdid: d.slot, flags: taken | uniform(vsid) | checked | vlanFlag(own.vlanId) }),
               `tunnel ${d.name} ${vsid} from ${peer}`,
             ),
           ),
@@ -415,14 +423,14 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
 }
 
 /** Which addresses of the provider network are the tenant's without encapsulation. */
-const plainEntries = (d: OverlayDomain): readonly Resource<'entry'>[] =>
+const plainEntries = (to: PathsTo, d: OverlayDomain): readonly Resource<'entry'>[] =>
   d.lookupRecords
     .filter((r) => r.rule === 'TranslationMethodNone' && r.mac !== ROUTER_MAC)
     .map((r) =>
       entry(
         'tunnels',
         encodeTunnelKey(NO_VSID, r.customerAddress, NO_ADDRESS),
-        encodeTunnel({ rdid: d.slot, flags: TUNNEL_PLAIN }),
+        encodeTunnel({ rdid: d.slot, flags: TUNNEL_PLAIN | vlanFlag(to(r.providerAddress)?.vlan) }),
         `unencapsulated ${d.name} ${r.customerAddress}`,
       ),
     );
@@ -524,22 +532,31 @@ function domainResources(
     ...vsids.filter((vsid) => subnetFlags(d, vsid)).flatMap((vsid) => replicaEntries(input, to, d, vsid, ports)),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),
-    ...plainEntries(d),
+    ...plainEntries(to, d),
   ];
 }
 
 /** What the machine has for all tenants together; these belong to the default slot. */
-function sharedResources(input: OverlayInput): readonly AnyResource[] {
+function sharedResources(input: OverlayInput, to: PathsTo): readonly AnyResource[] {
   const flags = new Map<Address, number>();
   const add = (address: Address, flag: number) => flags.set(address, (flags.get(address) ?? 0) | flag);
   const local = PROVIDER_LOCAL | (takes(input).includes('VXLAN') ? PROVIDER_VXLAN : 0);
-  for (const p of input.providerAddresses) add(p.providerAddress, local);
-  for (const peer of new Set(input.domains.flatMap(peersOf))) add(peer, PROVIDER_PEER);
+  for (const p of input.providerAddresses) add(p.providerAddress, local | vlanFlag(p.vlanId));
+  for (const peer of new Set(input.domains.flatMap(peersOf))) {
+    const path = to(peer);
+    add(peer, PROVIDER_PEER | vlanFlag(path?.vlan));
+    // The neighbour that is asked for on the way there.
+    if (path?.vlan && path.nextHop !== peer) add(path.nextHop, vlanFlag(path.vlan));
+  }
   const uplinks = input.netAdapters.filter((a) =>
     input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias),
   );
   return [
     ...uplinks.filter((a) => input.link(a.device)).map((a) => filter(input, a.device, PROGRAMS.wire, DEFAULT_SLOT)),
+    ...uplinks
+      .filter((a) => input.link(a.device))
+      .filter((a) => input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias && p.vlanId))
+      .map((a) => filter(input, a.device, PROGRAMS.tag, DEFAULT_SLOT)),
     ...[...flags].map(([address, flag]) =>
       entry('providers', encodeAddress(address), encodeU32(flag), `provider address ${address}`),
     ),
@@ -554,7 +571,7 @@ export function overlayResources(input: OverlayInput, packed = false): readonly 
   const to = pathsOf(input);
   const rows = input.domains.reduce((sum, d) => sum + d.lookupRecords.length + d.ports.length, 1);
   const locations = packed ? new PackedLocations(rows) : new SingleLocations();
-  const resources = [...sharedResources(input)];
+  const resources = [...sharedResources(input, to)];
   for (const d of input.domains) for (const r of domainResources(input, to, d, locations)) resources.push(r);
   for (const r of locations.resources()) resources.push(r);
   return resources;

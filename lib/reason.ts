@@ -179,6 +179,13 @@ export const PACKET_REASONS: readonly Reason[] = [
     'A known provider address sends from a customer address that a lookup record places elsewhere.',
     'If the VM moved, correct its lookup record; else find out what the other host sends.',
   ),
+  reason(
+    26,
+    'packet',
+    'FOREIGN_VLAN',
+    'An overlay frame, or a question for a neighbour, came without the tag of the provider address it is for.',
+    'Correct the VLAN of the provider address, here or at the sender, or the port of the physical switch.',
+  ),
 ];
 
 export const reasonName = (number: number): string =>

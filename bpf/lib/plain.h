@@ -9,7 +9,8 @@
 #include "route.h"
 
 /* The port that a machine's packet is for; NULL when the machine or the address is no tenant's. */
-static __noinline struct hnv_location *plain_location(struct hnv_address *source, struct hnv_address *destination)
+static __noinline struct hnv_location *plain_location(struct hnv_address *source, struct hnv_address *destination,
+						     __u32 vlan)
 {
 	struct hnv_tunnel_key key = {};
 	struct hnv_location *location;
@@ -20,7 +21,7 @@ static __noinline struct hnv_location *plain_location(struct hnv_address *source
 		return 0;
 	key.source = *source;
 	tunnel = bpf_map_lookup_elem(&tunnels, &key);
-	if (!tunnel)
+	if (!tunnel || (tunnel->flags & HNV_VLAN_MASK) != vlan << HNV_VLAN_SHIFT)
 		return 0;
 	location = find_record(tunnel->rdid, destination);
 	return location && location->port && location->flags & HNV_LOCATION_ROUTED ? location : 0;
@@ -33,7 +34,7 @@ static __always_inline int deliver_plain(struct __sk_buff *skb, const struct hnv
 	return deliver(skb, location);
 }
 
-static __noinline int receive_plain_ipv4(struct __sk_buff *skb)
+static __noinline int receive_plain_ipv4(struct __sk_buff *skb, __u32 vlan)
 {
 	struct hnv_address source, destination;
 	struct hnv_location *location;
@@ -49,7 +50,7 @@ static __noinline int receive_plain_ipv4(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	source = mapped(ip->saddr);
 	destination = mapped(ip->daddr);
-	location = plain_location(&source, &destination);
+	location = plain_location(&source, &destination, vlan);
 	if (!location)
 		return TC_ACT_OK;
 	if (!sound_ipv4(ip, skb->len - sizeof(*eth), skb->gso_size != 0))
@@ -65,7 +66,7 @@ static __noinline int receive_plain_ipv4(struct __sk_buff *skb)
 	return deliver_plain(skb, location, eth);
 }
 
-static __noinline int receive_plain_ipv6(struct __sk_buff *skb)
+static __noinline int receive_plain_ipv6(struct __sk_buff *skb, __u32 vlan)
 {
 	struct hnv_address source, destination;
 	struct hnv_location *location;
@@ -80,7 +81,7 @@ static __noinline int receive_plain_ipv6(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	source = address_at(&ip->saddr);
 	destination = address_at(&ip->daddr);
-	location = plain_location(&source, &destination);
+	location = plain_location(&source, &destination, vlan);
 	if (!location)
 		return TC_ACT_OK;
 	if (!sound_ipv6(ip, skb->len - sizeof(*eth), skb->gso_size != 0))

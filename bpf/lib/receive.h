@@ -10,6 +10,7 @@
 #include "plain.h"
 #include "replica.h"
 #include "route.h"
+#include "vlan.h"
 
 #define SHORTEST_FRAME 60
 
@@ -20,6 +21,7 @@ struct outer {
 	__u32 ip_bytes; /* the outer IP packet, as its header says */
 	__u32 flag;  /* HNV_TUNNEL_ of its encapsulation */
 	__u32 special; /* HNV_TUNNEL_SPECIAL of the tunnel */
+	__u32 vlan;
 	__u8 tos;
 };
 
@@ -134,14 +136,23 @@ static __noinline int receive_neighbour(struct __sk_buff *skb, struct outer *out
 }
 
 /* True when a record places an address that a machine sends from elsewhere. */
+static __always_inline bool foreign(__u32 rdid, const struct hnv_address *source, const struct hnv_address *provider)
+{
+	struct hnv_location *location = find_record(rdid, source);
+
+	return location && !same_address(&location->destination, provider);
+}
+
+static __noinline bool foreign_ipv4(__u32 rdid, __be32 ipv4, const struct hnv_address *provider)
+{
+	struct hnv_address source = mapped(ipv4);
+
+	return provider && foreign(rdid, &source, provider);
+}
+
 static __noinline bool misplaced(struct outer *outer, __u32 rdid, struct hnv_address *source)
 {
-	struct hnv_location *location;
-
-	if (!outer || !source || !(outer->special & HNV_TUNNEL_CHECK))
-		return false;
-	location = find_record(rdid, source);
-	return location && !same_address(&location->destination, &outer->tunnel.source);
+	return outer && source && outer->special & HNV_TUNNEL_CHECK && foreign(rdid, source, &outer->tunnel.source);
 }
 
 /* DHCP for a group in a learning subnet is carried and heard. */
@@ -259,7 +270,8 @@ static __noinline int receive_tunnel(struct __sk_buff *skb, struct outer *outer,
 		return TC_ACT_OK;
 	local = provider_flags(&outer->tunnel.destination);
 	if (!(local & HNV_PROVIDER_LOCAL))
-		return is_mapped(&outer->tunnel.destination) ? receive_plain_ipv4(skb) : receive_plain_ipv6(skb);
+		return is_mapped(&outer->tunnel.destination) ? receive_plain_ipv4(skb, outer->vlan) :
+							       receive_plain_ipv6(skb, outer->vlan);
 	if (protocol == IPPROTO_UDP) {
 		struct vxlan_header *vxlan;
 
@@ -297,6 +309,8 @@ static __noinline int receive_tunnel(struct __sk_buff *skb, struct outer *outer,
 	}
 	if (bad)
 		return drop_received(skb, HNV_RDID_NONE, protocol == IPPROTO_UDP ? HNV_BAD_VXLAN : HNV_BAD_GRE);
+	if ((local & HNV_VLAN_MASK) != outer->vlan << HNV_VLAN_SHIFT)
+		return drop_received(skb, HNV_RDID_NONE, HNV_FOREIGN_VLAN);
 	tunnel = bpf_map_lookup_elem(&tunnels, &outer->tunnel);
 	if (!tunnel)
 		return refuse(skb, outer);
@@ -306,9 +320,9 @@ static __noinline int receive_tunnel(struct __sk_buff *skb, struct outer *outer,
 	return receive_inner(skb, outer, tunnel->rdid);
 }
 
-static __noinline int receive_ipv4(struct __sk_buff *skb)
+static __noinline int receive_ipv4(struct __sk_buff *skb, __u32 vlan)
 {
-	struct outer outer = {};
+	struct outer outer = { .vlan = vlan };
 	struct iphdr *ip;
 
 	if (!have(skb, sizeof(struct ethhdr) + sizeof(*ip)))
@@ -321,7 +335,7 @@ static __noinline int receive_ipv4(struct __sk_buff *skb)
 	/* Only the first fragment of UDP shows its port; the stack has no socket for the others. */
 	if ((ip->protocol != IPPROTO_GRE && ip->protocol != IPPROTO_UDP) ||
 	    (ip->protocol == IPPROTO_UDP && ip->frag_off & bpf_htons(0x1fff)))
-		return receive_plain_ipv4(skb);
+		return receive_plain_ipv4(skb, vlan);
 	outer.tunnel.source = mapped(ip->saddr);
 	outer.tunnel.destination = mapped(ip->daddr);
 	outer.tos = ip->tos;
@@ -332,14 +346,14 @@ static __noinline int receive_ipv4(struct __sk_buff *skb)
 	if (ip->ihl != 5) {
 		if (ip->protocol == IPPROTO_GRE && provider_flags(&outer.tunnel.destination) & HNV_PROVIDER_LOCAL)
 			return drop_received(skb, HNV_RDID_NONE, HNV_BAD_GRE);
-		return receive_plain_ipv4(skb);
+		return receive_plain_ipv4(skb, vlan);
 	}
 	return receive_tunnel(skb, &outer, ip->protocol, !(ip->frag_off & bpf_htons(FRAGMENT_MASK)));
 }
 
-static __noinline int receive_ipv6(struct __sk_buff *skb)
+static __noinline int receive_ipv6(struct __sk_buff *skb, __u32 vlan)
 {
-	struct outer outer = {};
+	struct outer outer = { .vlan = vlan };
 	struct ipv6hdr *ip;
 
 	if (!have(skb, sizeof(struct ethhdr) + sizeof(*ip)))
@@ -349,8 +363,13 @@ static __noinline int receive_ipv6(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (ip->version != 6)
 		return TC_ACT_OK;
+	if (!vlan && ip->nexthdr == IPPROTO_ICMPV6 && receive_untagged(skb) == TC_ACT_SHOT)
+		return TC_ACT_SHOT;
+	ip = PACKET_START(skb) + sizeof(struct ethhdr);
+	if ((void *)(ip + 1) > PACKET_END(skb))
+		return TC_ACT_OK;
 	if (ip->nexthdr != IPPROTO_GRE && ip->nexthdr != IPPROTO_UDP)
-		return receive_plain_ipv6(skb);
+		return receive_plain_ipv6(skb, vlan);
 	outer.tunnel.source = address_at(&ip->saddr);
 	outer.tunnel.destination = address_at(&ip->daddr);
 	outer.tos = traffic_class(ip);

@@ -348,3 +348,45 @@ describe('overlay.bpf.c: virtual subnets', function () {
     assert.notEqual(PEER6, PEER);
   });
 });
+
+describe('overlay.bpf.c: a provider address in a VLAN', function () {
+  this.timeout(60_000);
+  const VLAN = 100;
+  const tagged = LEARNING.providerAddresses.map((p) => ({ ...p, vlanId: VLAN }));
+  let path: DataPath;
+
+  before(function () {
+    if (cannotMakeNamespaces()) this.skip();
+    path = new DataPath({ ...LEARNING, providerAddresses: tagged }, [
+      ...Object.values(LINKS).map((l) => l.index),
+      STRAY,
+    ]);
+  });
+  after(() => path?.close());
+
+  it('takes nothing that comes without the tag: frames of the plain case and others, questions for neighbours', () => {
+    const untagged: Readonly<Record<string, Uint8Array>> = {
+      'the plain case': over(ipv4Frame({ from: B.mac, to: W.mac, source: B.ip, destination: W.ip }), {
+        ...{ vsid: 6001, source: GATEWAY },
+      }),
+      'a subnet with a DSCP': over(udp({ from: B.mac, to: A.mac, source: B.ip, destination: A.ip })),
+      'a question for us': arp({ from: mac('02:00:00:00:00:02'), sender: ip('192.168.4.77'), target: PA }),
+      'an answer of a machine': arp({
+        from: mac('02:00:00:00:00:02'),
+        sender: PEER,
+        target: ip('192.168.4.76'),
+        op: 2,
+      }),
+      'a neighbour solicitation': neighbour({
+        ...{ type: 135, from: mac('02:00:00:00:00:02'), source: ip('fe80::2'), target: ip('fd99::11') },
+      }),
+    };
+    for (const [what, f] of Object.entries(untagged))
+      assert.deepEqual(path.run('wire', LINKS.nic!.index, f).drop, { reason: 'FOREIGN_VLAN', slot: 0 }, what);
+  });
+
+  it('leaves to the stack what is not for its VLAN', () => {
+    const other = arp({ from: mac('02:00:00:00:00:02'), sender: ip('192.168.4.77'), target: ip('192.168.4.78') });
+    assert.equal(path.run('wire', LINKS.nic!.index, other).action, ACTION.pass);
+  });
+});

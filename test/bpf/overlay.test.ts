@@ -140,7 +140,7 @@ describe('overlay.bpf.c', function () {
 
   it('drops with every reason, each counted for its tenant', () => {
     // Only when the kernel has no memory; the others stand in overlay-subnets.test.ts.
-    const seen = new Set(['ADJUST_FAILED', 'BAD_VXLAN', 'ENCAPSULATION', 'RATE_LIMITED', 'FOREIGN_CA']);
+    const seen = new Set(['ADJUST_FAILED', 'BAD_VXLAN', 'ENCAPSULATION', 'RATE_LIMITED', 'FOREIGN_CA', 'FOREIGN_VLAN']);
     const stray = path.run('port', STRAY, frame());
     assert.deepEqual(stray.drop, { reason: 'UNKNOWN_PORT', slot: 0 });
     seen.add('UNKNOWN_PORT');

@@ -13,7 +13,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import type { LookupRecord } from '../../compartments/compartment.ts';
+import type { LookupRecord, VirtualSubnet } from '../../compartments/compartment.ts';
 import { reconcile } from '../../compartments/reconcile.ts';
 import {
   ABI,
@@ -76,6 +76,11 @@ export const guestMac = (t: Tenant, g: Guest): Mac => `${t.mac}:10:10:10:0${g.su
 export interface Features {
   readonly learning?: boolean;
   readonly replication?: boolean;
+  /** The VLAN of a machine's provider address. */
+  readonly vlans?: Partial<Readonly<Record<MachineName, number>>>;
+  /** What every virtual subnet has beside. */
+  readonly subnet?: Partial<VirtualSubnet>;
+  readonly sourceCheck?: boolean;
 }
 
 function domain(
@@ -83,7 +88,7 @@ function domain(
   machine: MachineName,
   outer: Family,
   guests: readonly Guest[],
-  { learning = false, replication = false }: Features,
+  { learning = false, replication = false, subnet, sourceCheck = false }: Features,
 ): OverlayDomain {
   const record = (g: Guest, family: Family): LookupRecord => ({
     customerAddress: g[family] as Address,
@@ -110,7 +115,11 @@ function domain(
       [s[4], s[6]].map((p) => ({ vsid: t.vsids[i]!, destinationPrefix: p as Prefix, metric: 0 })),
     ),
     lookupRecords: guests.flatMap((g) => (learning ? [record(g, 4)] : [record(g, 4), record(g, 6)])),
-    virtualSubnets: t.vsids.map((vsid) => ({ vsid, dynamicLearning: learning, ageingTimeSeconds: 300, replication })),
+    virtualSubnets: t.vsids.map((vsid) => ({
+      ...{ vsid, dynamicLearning: learning, ageingTimeSeconds: 300, replication },
+      ...subnet,
+    })),
+    sourceCheck,
   };
 }
 
@@ -137,6 +146,7 @@ async function attach(
   ns: string,
   encapsulation: Encapsulation,
   outer: Family,
+  vlanId: number | undefined,
 ): Promise<Attached> {
   const pin = `/sys/fs/bpf/${world.prefix}-${machine}`;
   world.onClose(() => fs.rmSync(pin, { recursive: true, force: true }));
@@ -159,7 +169,10 @@ async function attach(
     overlayResources({
       netAdapters: [{ interfaceAlias: 'NIC1', device: 'nic', role: 'Provider' }],
       providerAddresses: [
-        { interfaceAlias: 'NIC1', providerAddress: PROVIDER[machine][outer], prefixLength: outer === 4 ? 24 : 64 },
+        {
+          ...{ interfaceAlias: 'NIC1', providerAddress: PROVIDER[machine][outer], prefixLength: outer === 4 ? 24 : 64 },
+          ...(vlanId !== undefined && { vlanId }),
+        },
       ],
       providerRoutes: [],
       domains,
@@ -214,8 +227,8 @@ export async function machines(
       );
     }
   const attached = {
-    machine1: await attach(world, 'machine1', ns.machine1!, encapsulation, outer),
-    machine2: await attach(world, 'machine2', ns.machine2!, encapsulation, outer),
+    machine1: await attach(world, 'machine1', ns.machine1!, encapsulation, outer, features.vlans?.machine1),
+    machine2: await attach(world, 'machine2', ns.machine2!, encapsulation, outer, features.vlans?.machine2),
   };
   const policy = { machine1: [] as OverlayDomain[], machine2: [] as OverlayDomain[] };
   for (const m of MACHINES) {

@@ -215,10 +215,10 @@ export const VALUES: readonly Case[] = [
     ],
   },
   {
-    what: 'a VLAN of a provider address',
-    text: f('PrefixLength: 24', 'PrefixLength: 24, VlanID: 100'),
+    what: 'a VLAN of a provider address that 802.1Q does not have',
+    text: f('PrefixLength: 24', 'PrefixLength: 24, VlanID: 4095'),
     errors: [
-      '10:78: NetVirtualizationProviderAddress[0].VlanID: "VlanID" is not served by this version: remove the key',
+      '10:86: NetVirtualizationProviderAddress[0].VlanID: "4095" is not a whole number from 1 to 4094: choose a number of this range',
     ],
   },
   {
