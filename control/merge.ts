@@ -25,7 +25,8 @@ export function mergeRecords(store: RecordStore, own: readonly RecordChange[]): 
   return { store: merged, dropped };
 }
 
-type Own = Extract<RecordChange, { verb: 'new' }>;
+/** A record of run time, as the change that would make it. */
+export type Own = Extract<RecordChange, { verb: 'new' }>;
 
 /** The records of a VM network that are not the file's, as changes that would make them. */
 export const ownOfNetwork = (n: Network | undefined): readonly Own[] =>
@@ -36,6 +37,10 @@ export const ownOfNetwork = (n: Network | undefined): readonly Own[] =>
           .map((k) => ({ verb: 'new', kind, routingDomainId: n.routingDomainId, ...k }) as Own),
       )
     : [];
+
+/** Whether there are any; the lookup records are not looked at. */
+export const hasOwn = ({ kept }: Network): boolean =>
+  kept['lookup-record'].counts.own > 0 || [...kept['customer-route'].values()].some((k) => k.origin !== 'File');
 
 /** The same of provider addresses and provider routes; the addresses first, which the routes need. */
 export const ownOfMachine = (store: RecordStore): readonly Own[] =>

@@ -79,6 +79,8 @@ interface Counts {
   /** The same in each virtual subnet, by `machineKey`. */
   readonly machines: Trie<MachineCount>;
   readonly learned: number;
+  /** Those that are not the file's. */
+  readonly own: number;
 }
 
 export const machineKey = (vsid: Vsid, peer: Address): string => `${vsid} ${peer}`;
@@ -91,11 +93,13 @@ class Recount {
   readonly #vsids = new Map<Vsid, number>();
   readonly #machines = new Map<Vsid, Map<Address, { records: number; asked: number }>>();
   #learned = 0;
+  #own = 0;
 
   add({ record, origin }: Kept<LookupRecord>, by: 1 | -1): void {
     const { vsid, providerAddress } = record;
     this.#vsids.set(vsid, (this.#vsids.get(vsid) ?? 0) + by);
     if (origin === 'Learned') this.#learned += by;
+    if (origin !== 'File') this.#own += by;
     if (!isTunnelled(record)) return;
     let ofSubnet = this.#machines.get(vsid);
     if (!ofSubnet) {
@@ -123,14 +127,14 @@ class Recount {
         const sum = { records: (there?.records ?? 0) + records, asked: (there?.asked ?? 0) + asked };
         machines = machines.with(key, sum.records ? sum : undefined);
       }
-    return { vsids, peers, machines, learned: to.learned + this.#learned };
+    return { vsids, peers, machines, learned: to.learned + this.#learned, own: to.own + this.#own };
   }
 }
 
 const counted = (trie: Trie<number>, key: string, by: number): Trie<number> =>
   trie.with(key, (trie.get(key) ?? 0) + by || undefined);
 
-const NOBODY: Counts = { vsids: Trie.empty(), peers: Trie.empty(), machines: Trie.empty(), learned: 0 };
+const NOBODY: Counts = { vsids: Trie.empty(), peers: Trie.empty(), machines: Trie.empty(), learned: 0, own: 0 };
 
 const NONE: readonly string[] = [];
 const NOTHING = { changes: Trie.empty<Kept<LookupRecord> | typeof GONE>(), macs: Trie.empty<readonly string[]>() };
