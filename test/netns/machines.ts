@@ -13,7 +13,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import type { LookupRecord, VirtualSubnet } from '../../compartments/compartment.ts';
+import type { CustomerRoute, LookupRecord, VirtualSubnet } from '../../compartments/compartment.ts';
 import { reconcile } from '../../compartments/reconcile.ts';
 import {
   ABI,
@@ -78,8 +78,8 @@ export interface Features {
   readonly replication?: boolean;
   /** The VLAN of a machine's provider address. */
   readonly vlans?: Partial<Readonly<Record<MachineName, number>>>;
-  /** What every virtual subnet has beside. */
-  readonly subnet?: Partial<VirtualSubnet>;
+  /** What every virtual subnet has beside, on a machine. */
+  readonly subnets?: Partial<Readonly<Record<MachineName, Partial<VirtualSubnet>>>>;
   readonly sourceCheck?: boolean;
 }
 
@@ -88,7 +88,7 @@ function domain(
   machine: MachineName,
   outer: Family,
   guests: readonly Guest[],
-  { learning = false, replication = false, subnet, sourceCheck = false }: Features,
+  { learning = false, replication = false, subnets, sourceCheck = false }: Features,
 ): OverlayDomain {
   const record = (g: Guest, family: Family): LookupRecord => ({
     customerAddress: g[family] as Address,
@@ -117,7 +117,7 @@ function domain(
     lookupRecords: guests.flatMap((g) => (learning ? [record(g, 4)] : [record(g, 4), record(g, 6)])),
     virtualSubnets: t.vsids.map((vsid) => ({
       ...{ vsid, dynamicLearning: learning, ageingTimeSeconds: 300, replication },
-      ...subnet,
+      ...subnets?.[machine],
     })),
     sourceCheck,
   };
@@ -129,8 +129,13 @@ export interface Machines {
   drops(machine: MachineName, reason: string, tenant: string): number;
   /** What the machine's data path has learned since the last call. */
   learned(machine: MachineName): readonly LearnedEvent[];
-  /** Gives a machine further records of a tenant, in place of Dynamic ones for the same addresses. */
-  add(machine: MachineName, slot: number, records: readonly LookupRecord[]): Promise<void>;
+  /** Gives a machine further records of a tenant, in place of Dynamic ones for the same addresses, and routes. */
+  add(
+    machine: MachineName,
+    slot: number,
+    records: readonly LookupRecord[],
+    routes?: readonly CustomerRoute[],
+  ): Promise<void>;
   /** Takes the device of a tenant's VM from one machine to another; the VM notices nothing. Records stay as they are. */
   move(t: Tenant, g: Guest, to: MachineName): Promise<void>;
 }
@@ -254,11 +259,12 @@ export async function machines(
       });
       return events;
     },
-    add: async (machine, slot, records) => {
+    add: async (machine, slot, records, routes = []) => {
       policy[machine] = policy[machine].map((d) =>
         d.slot === slot
           ? {
               ...d,
+              customerRoutes: [...d.customerRoutes, ...routes],
               lookupRecords: [
                 ...d.lookupRecords.filter(
                   (r) => r.type !== 'Dynamic' || !records.some((x) => x.customerAddress === r.customerAddress),

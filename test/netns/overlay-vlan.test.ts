@@ -28,7 +28,8 @@ for (const [encapsulation, outer] of [
     const ping = (vm: string, family: Family, to: string, seconds = 10): boolean =>
       world.exec(m.ns[vm]!, ['ping', `-${family}`, '-n', '-c', '1', '-W', `${seconds}`, to]).code === 0;
     const shown = (file: string, filter: string): string => world.exec('', ['tshark', '-r', file, '-Y', filter]).stdout;
-    const macOfNic = (machine: string): string => world.sh(m.ns[machine]!, "ip -o link show nic | sed 's/.*ether //; s/ .*//'").trim();
+    const macOfNic = (machine: string): string =>
+      world.sh(m.ns[machine]!, "ip -o link show nic | sed 's/.*ether //; s/ .*//'").trim();
 
     it('carries nothing between a machine in the VLAN and one that is not, even when they know each other', async () => {
       world = new World();
