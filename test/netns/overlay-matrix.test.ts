@@ -117,12 +117,18 @@ for (const encapsulation of ['NVGRE', 'VXLAN'] as const)
         });
 
       // A decapsulated packet keeps the kernel's note that it was in a tunnel; whoever segments it later must not believe it.
+      const noOffload = 'ethtool -K out tso off gso off tx off sg off >/dev/null';
       for (const [what, device] of [
-        ['a device without segmentation offload', 'ethtool -K out tso off gso off tx off sg off >/dev/null'],
+        ['a device without segmentation offload', noOffload],
+        [
+          'such a device behind a shaper of classes',
+          `${noOffload}
+          tc qdisc add dev out root handle 1: htb default 1; tc class add dev out parent 1: classid 1:1 htb rate 5gbit`,
+        ],
         ['a shaper', 'tc qdisc add dev out root tbf rate 5gbit burst 9000 limit 1000000'],
       ] as const)
         it(`lets a decapsulated packet be segmented by ${what}`, async () => {
-          const beyond = world.ns(`beyond${device.length}`);
+          const beyond = world.ns(`beyond${what.length}`);
           world.wire(m.ns.cc!, 'out', beyond, 'in', { mtu: WIRE_MTU });
           try {
             world.sh(beyond, 'ip addr add 192.0.2.2/24 dev in');
