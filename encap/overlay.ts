@@ -18,14 +18,12 @@ import { DEFAULT_SLOT, portOf, type Slot } from '../compartments/numbers.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
 import { isPlain } from '../compartments/policy-plain.ts';
 import type { AnyResource, Resource } from '../compartments/resource.ts';
-import { type Address, familyOf, type Mac } from '../lib/address.ts';
-import { type Covering, contains, covering, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
+import { type Address, familyOf, type Mac, NO_MAC } from '../lib/address.ts';
+import { type Covering, covering, routerOf } from '../lib/prefix.ts';
 import {
   type Encapsulation,
   encodeAddress,
-  encodeLocation,
   encodePort,
-  encodeReplicaKey,
   encodeRoute,
   encodeRouteKey,
   encodeSubnet,
@@ -41,9 +39,7 @@ import {
   LOCATION_PLAIN,
   LOCATION_ROUTED,
   LOCATION_ROUTER,
-  LOCATION_VXLAN,
   type Location,
-  MAX_REPLICAS,
   NO_ADDRESS,
   NO_VSID,
   overhead,
@@ -63,11 +59,8 @@ import {
   VSID_REPLICATE,
 } from './abi.ts';
 import { entry, type LocationEntries, PackedLocations, SingleLocations } from './location-entries.ts';
-
-const NO_MAC = '00:00:00:00:00:00' as Mac;
-
-/** The field of the maps has sixteen bits. */
-const MAX_MTU = 0xffff;
+import { MAX_MTU, type PathsTo, pathsOf, sends } from './provider-paths.ts';
+import { type Machines, machinesOf, replicaEntries } from './replicas.ts';
 
 /** A link of the machine's own namespace. `peer` = a veth whose other end is in another namespace. */
 export interface Link {
@@ -104,7 +97,12 @@ export interface OverlayDomain {
   readonly virtualSubnets?: readonly VirtualSubnet[];
   readonly sourceCheck?: boolean;
   /** What the whole VM network names, when the lists hold a part of it only. */
-  readonly named?: { readonly vsids: readonly Vsid[]; readonly peers: readonly Address[] };
+  readonly named?: {
+    readonly vsids: readonly Vsid[];
+    readonly peers: readonly Address[];
+    readonly machines: Machines;
+    readonly ports: readonly OverlayPort[];
+  };
 }
 
 export interface OverlayInput {
@@ -165,62 +163,7 @@ export const hostDomains = (
     ...(d.sourceCheck !== undefined && { sourceCheck: d.sourceCheck }),
   }));
 
-const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';
 const takes = (input: OverlayInput): readonly Encapsulation[] => input.decapsulation ?? [sends(input)];
-
-/** How a provider address is reached: NIC, our own address on it, next hop, header flags, and the MTU left for the tenant. */
-interface Path {
-  readonly flags: number;
-  readonly uplink: number;
-  readonly source: Address;
-  readonly nextHop: Address;
-  readonly mtu: number;
-  readonly vlan: number; // 0 = untagged
-}
-
-/** On-link through the provider address whose subnet holds it, else by the most specific provider route (R-ENC-10). */
-function pathTo(input: OverlayInput, destination: Address): Path | undefined {
-  const through = (alias: string, nextHop: Address): Path | undefined => {
-    const adapter = input.netAdapters.find((a) => a.interfaceAlias === alias);
-    const family = familyOf(destination);
-    const addresses = input.providerAddresses.filter(
-      (p) => p.interfaceAlias === alias && familyOf(p.providerAddress) === family,
-    );
-    // Of several addresses of the NIC the one that the next hop is a neighbour of: the provider network may know no other there.
-    const own = addresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), nextHop)) ?? addresses[0];
-    const link = adapter && input.link(adapter.device);
-    if (!own || !link) return undefined;
-    return {
-      uplink: link.index,
-      source: own.providerAddress,
-      nextHop,
-      mtu: Math.min(link.mtu, MAX_MTU) - overhead(sends(input), family),
-      vlan: own.vlanId ?? 0,
-      flags: (family === 6 ? LOCATION_IPV6 : 0) | (sends(input) === 'VXLAN' ? LOCATION_VXLAN : 0),
-    };
-  };
-  const near = input.providerAddresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), destination));
-  if (near) return through(near.interfaceAlias, destination);
-  const [route] = input.providerRoutes
-    .filter((r) => contains(r.destinationPrefix, destination))
-    .sort((a, b) => lengthOf(b.destinationPrefix) - lengthOf(a.destinationPrefix) || a.metric - b.metric);
-  return route && through(route.interfaceAlias, route.nextHop);
-}
-
-/** The same for every record of a host: a policy has far more records than hosts. None leads to ourselves. */
-type PathsTo = (destination: Address) => Path | undefined;
-
-function pathsOf(input: OverlayInput): PathsTo {
-  const known = new Map<Address, Path | undefined>();
-  return (destination) => {
-    const path = known.get(destination);
-    if (path || known.has(destination)) return path;
-    const own = input.providerAddresses.some((p) => p.providerAddress === destination);
-    const found = own ? undefined : pathTo(input, destination);
-    known.set(destination, found);
-    return found;
-  };
-}
 
 const filter = (input: OverlayInput, device: string, program: string, slot: Slot): AnyResource => {
   const direction = program === PROGRAMS.tag ? 'egress' : 'ingress';
@@ -445,40 +388,30 @@ interface PortLink {
   readonly link: Link;
 }
 
-/**
- * Where one frame of a virtual subnet goes that is for many: its local ports, and each machine that its records name (R-ENC-8,
- * R-ENC-12); a VM that came here has left a machine that must hear of it. The data path has room for so many places and no
- * more; those beyond, in the order of the records, get none.
- */
-function replicaEntries(
-  input: OverlayInput,
-  to: PathsTo,
-  d: Domain,
-  vsid: Vsid,
-  ports: readonly PortLink[],
-): readonly Resource<'entry'>[] {
-  const away: Domain = { ...d, portsByMac: new Map() };
-  const locations = [
-    ...ports.filter(({ port }) => port.vsid === vsid).map(({ port, link }) => portLocation(d, port, link)),
-    ...d.lookupRecords.flatMap((r) => (r.vsid === vsid ? (recordPlace(input, to, away, r)?.location ?? []) : [])),
-  ];
-  const targets = new Map<string, Location>();
-  for (const l of locations) {
-    if (l.mac === ROUTER_MAC || l.flags & LOCATION_PLAIN) continue;
-    const key = l.port ? `port ${l.port}` : l.destination;
-    // A machine is asked when anything of it is not known for good. The entry is the same whichever record comes first, so that
-    // a new record changes no other.
-    const asked = l.flags & (LOCATION_LEARN | LOCATION_DYNAMIC) ? LOCATION_LEARN : 0;
-    const flags = l.flags & ~(LOCATION_ROUTED | LOCATION_DYNAMIC | LOCATION_LEARN);
-    const before = targets.get(key);
-    if (!before) targets.set(key, { ...l, mac: NO_MAC, flags: flags | asked });
-    else if (asked) targets.set(key, { ...before, flags: before.flags | asked });
-  }
-  return [...targets.values()]
-    .slice(0, MAX_REPLICAS)
-    .map((l, index) =>
-      entry('replicas', encodeReplicaKey(vsid, index), encodeLocation(l), `replica ${d.name} ${vsid} ${index}`),
-    );
+/** Where a machine is as a whole, for what is for all of a virtual subnet. */
+function machineLocation(to: PathsTo, d: Domain, vsid: Vsid, peer: Address): Location | undefined {
+  const path = to(peer);
+  return (
+    path && {
+      ...{ rdid: d.slot, vsid, port: 0, uplink: path.uplink, flags: path.flags | dscpFlag(d, vsid), mtu: path.mtu },
+      ...{ mac: NO_MAC, destination: peer, source: path.source, nextHop: path.nextHop },
+    }
+  );
+}
+
+/** Of the virtual subnets that send what is for many to all of their places (R-ENC-8, R-ENC-12). */
+function replicasOf(input: OverlayInput, to: PathsTo, d: Domain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
+  const replicating = vsids.filter((vsid) => subnetFlags(d, vsid));
+  if (replicating.length === 0) return [];
+  const machines = d.named?.machines ?? machinesOf(d.lookupRecords);
+  return replicating.flatMap((vsid) => {
+    const local = (d.named?.ports ?? d.ports).flatMap((port) => {
+      const link = port.vsid === vsid ? input.link(port.device) : undefined;
+      return link ? [{ ...portLocation(d, port, link), mac: NO_MAC }] : [];
+    });
+    const away = machines.get(vsid) ?? new Map();
+    return replicaEntries(d.name, vsid, local, away, (peer) => machineLocation(to, d, vsid, peer));
+  });
 }
 
 /** One by one: there may be a million. */
@@ -529,7 +462,7 @@ function domainResources(
         `virtual subnet ${d.name} ${vsid}`,
       ),
     ),
-    ...vsids.filter((vsid) => subnetFlags(d, vsid)).flatMap((vsid) => replicaEntries(input, to, d, vsid, ports)),
+    ...replicasOf(input, to, d, vsids),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),
     ...plainEntries(to, d),

@@ -84,6 +84,10 @@ interface Counts {
 }
 
 export const machineKey = (vsid: Vsid, peer: Address): string => `${vsid} ${peer}`;
+export function parseMachineKey(key: string): { readonly vsid: Vsid; readonly peer: Address } {
+  const cut = key.indexOf(' ');
+  return { vsid: Number(key.slice(0, cut)), peer: key.slice(cut + 1) as Address };
+}
 export const isTunnelled = (r: LookupRecord): boolean => r.mac !== ROUTER_MAC && !isPlain(r);
 /** Whether the machine that a record names is asked for addresses (R-ENC-8). */
 export const isAsked = (r: LookupRecord): boolean => r.type === 'L2Only' || r.type === 'Dynamic';

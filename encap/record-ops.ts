@@ -2,17 +2,17 @@
  * What a change of policy records does to the data plane: the map entries that differ, of the VM networks that changed alone.
  * Nothing is read from the kernel and no other VM network is looked at; the regular full look finds what somebody else changed.
  */
-import type { Vsid } from '../compartments/compartment.ts';
+import type { LookupRecord, Vsid } from '../compartments/compartment.ts';
 import { FEW, plan } from '../compartments/plan.ts';
-import { ROUTER_MAC } from '../compartments/policy.ts';
 import { isPlain } from '../compartments/policy-plain.ts';
 import type { Op } from '../compartments/resource.ts';
 import type { Address } from '../lib/address.ts';
 import { derive } from '../lib/derive.ts';
 import { decodeAddress, type EntryMap } from './abi.ts';
 import { type OverlayDomain, type OverlayInput, overlayResources } from './overlay.ts';
-import type { RecordList } from './record-list.ts';
+import { machineKey, type RecordList } from './record-list.ts';
 import type { RecordStore } from './records.ts';
+import { machinesCounted } from './replicas.ts';
 import { around, type Touched } from './touched.ts';
 
 /** The machine beside its VM networks. */
@@ -29,11 +29,13 @@ export interface DomainChange {
 
 /** Virtual subnets and peers of all of a VM network. */
 function namedIn({ records, ports, customerRoutes }: IndexedDomain): NonNullable<OverlayDomain['named']> {
-  const { vsids, peers } = records.counts;
+  const { vsids, peers, machines } = records.counts;
   const ofRecords = [...vsids.entries()].map(([vsid]) => Number(vsid));
   return {
     vsids: [...new Set([...ofRecords, ...[...ports, ...customerRoutes].map((x) => x.vsid)])],
     peers: [...peers.entries()].map(([peer]) => peer as Address),
+    machines: machinesCounted(machines),
+    ports,
   };
 }
 
@@ -56,23 +58,17 @@ function namesOthers({ before, after, touched }: DomainChange): boolean {
 /** Maps that hold what virtual subnets and provider addresses have, and not single records with an address. */
 const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers', 'replicas'];
 
-/** The machines of a virtual subnet in the order of its replicas, and which of them hold addresses that are not known for good. */
-function machinesOf(machine: Machine, d: OverlayDomain, vsid: Vsid): string {
-  const asked = new Map<Address, boolean>();
-  const here = new Set(d.ports.filter((p) => p.vsid === vsid && machine.link(p.device)).map((p) => p.mac));
-  for (const r of d.lookupRecords)
-    if (r.vsid === vsid && r.mac !== ROUTER_MAC && !isPlain(r) && !here.has(r.mac))
-      asked.set(r.providerAddress, asked.get(r.providerAddress) || r.type === 'L2Only' || r.type === 'Dynamic');
-  return [...asked].join(' ');
-}
-
-/** Replicas are a list without gap, so one record may move others'. */
-function sameReplicas(machine: Machine, { before, after, touched }: DomainChange): boolean {
+/** Whether a virtual subnet that sends to all of its machines has other ones now, or asks others for addresses. */
+function movesReplicas({ before, after, touched }: DomainChange): boolean {
   const replicating = new Set(
     (after.virtualSubnets ?? []).flatMap((s) => (s.dynamicLearning || s.replication ? [s.vsid] : [])),
   );
-  const vsids = new Set(touched.lookupRecords.map((r) => r.vsid).filter((vsid) => replicating.has(vsid)));
-  return [...vsids].every((vsid) => machinesOf(machine, before, vsid) === machinesOf(machine, after, vsid));
+  const differs = ({ vsid, providerAddress }: LookupRecord): boolean => {
+    const of = ({ records }: IndexedDomain) => records.counts.machines.get(machineKey(vsid, providerAddress));
+    const [former, now] = [of(before), of(after)];
+    return !former !== !now || !former?.asked !== !now?.asked;
+  };
+  return replicating.size > 0 && touched.lookupRecords.some((r) => replicating.has(r.vsid) && differs(r));
 }
 
 const mapOf = ({ resource: r }: Op): string => (r.kind === 'entry' ? r.spec.map : '');
@@ -100,12 +96,12 @@ export function recordOps(machine: Machine, changes: readonly DomainChange[], st
   for (const change of changes) {
     const { before, after, touched } = change;
     // Who may send without encapsulation is a tunnel of its own.
-    if (touched.lookupRecords.some(isPlain) || !sameReplicas(machine, change)) {
+    if (touched.lookupRecords.some(isPlain)) {
       whole.push(change);
       continue;
     }
     const [former, now] = around([before, after], touched) as [IndexedDomain, IndexedDomain];
-    if (namesOthers(change))
+    if (namesOthers(change) || movesReplicas(change))
       named.push({
         before: derive(former, { named: namedIn(before) }),
         after: derive(now, { named: namedIn(after) }),
@@ -121,15 +117,13 @@ export function recordOps(machine: Machine, changes: readonly DomainChange[], st
     store,
     all.map((c) => c.after),
   );
-  // A part of the records does not tell the list of replicas, which is the same as before.
-  const partly = new Set(named.map((c) => c.after.slot));
   // Compared together: one VM network may name the provider address that another one named no longer.
   const [before, after] = [all.map((c) => c.before), all.map((c) => c.after)];
   for (const op of difference(machine, before, after, many)) {
     const { resource: r } = op;
     const kept =
       r.kind === 'entry' && r.spec.map === 'providers' && elsewhere(decodeAddress(Buffer.from(r.spec.key, 'hex')));
-    if (!kept && !(mapOf(op) === 'replicas' && partly.has(r.slot))) ops.push(op);
+    if (!kept) ops.push(op);
   }
   return ops;
 }

@@ -318,7 +318,8 @@ export class Model {
       .filter((r) => r.vsid === port.vsid)
       .map((r) => this.#place({ ...d, ports: [] }, r))
       .filter((p) => p?.pa !== undefined && !p.plain);
-    const machines = [...new Map(places.map((p) => [p!.pa, p!])).values()];
+    const byAddress = [...new Map(places.map((p) => [p!.pa!, p!]))];
+    const machines = byAddress.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, place]) => place);
     const locals = d.ports.filter((p) => p.vsid === port.vsid).length;
     const place = n < locals ? undefined : machines[n - locals];
     if (!place) return dropped('NO_RECORD', d.slot);

@@ -231,7 +231,7 @@ describe('overlay.bpf.c: virtual subnets', function () {
 
   it('copies to each machine of the virtual subnet once, by unicast', () => {
     const question = arp({ from: A.mac, sender: A.ip, target: ip('10.0.0.99') });
-    // One port, then the machines in the order of the records.
+    // One port, then the machines in the order of their addresses.
     for (let n = 0; n < 6; n++) both.replica('c-a', question, n);
     refusedReplica('c-a', question, 0);
     refusedReplica('c-a', question, 63);
