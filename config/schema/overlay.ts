@@ -105,7 +105,7 @@ export const overlaySections = {
   SourceCheck: field(
     {
       description:
-        "What arrives is dropped when a record places its sender's address behind another provider address. Costs a look-up for each packet.",
+        "What arrives is dropped when a record places its sender's address behind another provider address. Costs a look-up for each packet, and what a VM that moved sends is lost until its record here says so.",
     },
     boolean().default(false),
   ),
