@@ -64,7 +64,7 @@ const recordOf = (s: Sighting): LookupRecord => ({
 /** Who else holds the address or the MAC, so that it may not be taught; undefined when it may. */
 function refusalOf(network: Network, s: Sighting, learnedCount: number): RecordErrorCode | undefined {
   const key = recordKey('lookup-record', recordOf(s));
-  for (const [k, kept] of network.kept['lookup-record']) {
+  for (const [k, kept] of network.kept['lookup-record'].around([s.address], [s.mac])) {
     const { record } = kept;
     if (wasLearned(kept)) {
       if (record.customerAddress === s.address && (k !== key || record.mac !== s.mac)) return 'LEARN_OWNED';
@@ -94,12 +94,6 @@ const differs = (record: LookupRecord, s: Sighting): boolean =>
 const known = (kept: Kept<LookupRecord> | undefined, s: Sighting): boolean =>
   kept !== undefined && !wasLearned(kept) && kept.record.mac === s.mac && !differs(kept.record, s);
 
-const learnedIn = (network: Network): number => {
-  let n = 0;
-  for (const { origin } of network.kept['lookup-record'].values()) if (origin === 'Learned') n++;
-  return n;
-};
-
 /** What sightings change. Several of one address: the last one counts. */
 export function learn(state: LearningState, store: RecordStore, sightings: readonly Sighting[], now: number): Learned {
   let next = state;
@@ -119,7 +113,7 @@ export function learn(state: LearningState, store: RecordStore, sightings: reado
     if (known(network.kept['lookup-record'].get(key), s)) continue;
     const place = `${routingDomainId} ${s.mac}`;
     const elsewhere = fresh.has(place) && fresh.get(place) !== `${s.vsid} ${s.providerAddress}`;
-    const count = counts.get(routingDomainId) ?? learnedIn(network);
+    const count = counts.get(routingDomainId) ?? network.kept['lookup-record'].counts.learned;
     counts.set(routingDomainId, count);
     const reason = elsewhere ? 'LEARN_OWNED' : refusalOf(network, s, count);
     if (reason) {
@@ -136,7 +130,7 @@ export function learn(state: LearningState, store: RecordStore, sightings: reado
       lessons.push({ change: 'Added', routingDomainId, record });
     }
     // The MAC moved as a whole: whatever else was learned of it is at the new place too.
-    for (const [k, kept] of network.kept['lookup-record']) {
+    for (const [k, kept] of network.kept['lookup-record'].around([], [s.mac])) {
       const { record: other } = kept;
       const here = seenKey(routingDomainId, k);
       if (wasLearned(kept) && other.mac === s.mac && other.providerAddress !== s.providerAddress && !moved.has(here)) {
