@@ -122,6 +122,17 @@ describe('example files', () => {
     );
   });
 
+  it('the VLAN of a provider address, on a gateway and on a host', () => {
+    const tagged = (text: string) => text.replace('PrefixLength: 24', 'PrefixLength: 24, VlanID: 100');
+    for (const loaded of [gateway(tagged(FABRIKAM)), host(tagged(HOST1))]) {
+      assert.ok(loaded.ok);
+      assert.equal(loaded.value.providerAddresses[0]?.vlanId, 100);
+    }
+    const untagged = gateway(FABRIKAM);
+    assert.ok(untagged.ok);
+    assert.equal(untagged.value.providerAddresses[0]?.vlanId, undefined);
+  });
+
   it('virtual subnets and limits of learning, with their defaults', () => {
     const section = '    NetVirtualizationCustomerRoute:';
     const everywhere = (text: string, more: string) => text.replaceAll(section, `${more}${section}`);
