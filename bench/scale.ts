@@ -80,26 +80,24 @@ async function updates(
     const { user, system } = process.cpuUsage(from);
     return { result, cpu: (user + system) / count };
   };
-  const hand = await cpuFor(UPDATES_MEASURED, async () => {
-    const sum = { encoding: 0, hand: 0 };
-    for (let n = 0; n < UPDATES_MEASURED; n += GROUP) {
-      const spent = await move(host, round * UPDATES_MEASURED + n, GROUP, round);
-      sum.encoding += spent.encoding;
-      sum.hand += spent.hand;
-    }
-    return sum;
-  });
+  const hand = { encoding: 0, hand: 0, cpu: 0 };
+  for (let n = 0; n < UPDATES_MEASURED; n += GROUP) {
+    const spent = await move(host, round * UPDATES_MEASURED + n, GROUP, round);
+    hand.encoding += spent.encoding;
+    hand.hand += spent.hand;
+    hand.cpu += spent.cpu;
+  }
   const from = round * UPDATES_MEASURED;
   const batched = await cpuFor(BATCHED, () => library.update(from, BATCHED / GROUP, GROUP, round + 1));
   const single = await cpuFor(SINGLE, () => library.update(from, SINGLE, 1, round + 2));
   return {
     perSecond: {
-      hand: UPDATES_MEASURED / hand.result.hand,
-      encoded: UPDATES_MEASURED / (hand.result.encoding + hand.result.hand),
+      hand: UPDATES_MEASURED / hand.hand,
+      encoded: UPDATES_MEASURED / (hand.encoding + hand.hand),
       batched: BATCHED / batched.result,
       single: SINGLE / single.result,
     },
-    cpu: { encoded: hand.cpu, batched: batched.cpu, single: single.cpu },
+    cpu: { encoded: hand.cpu / UPDATES_MEASURED, batched: batched.cpu, single: single.cpu },
   };
 }
 

@@ -9,7 +9,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define HNV_ABI 2
+#define HNV_ABI 3
 
 /* Drops that belong to no known tenant. */
 #define HNV_RDID_NONE 0
@@ -40,6 +40,14 @@ struct hnv_port {
 #define HNV_LOCATION_ROUTER 4 /* the distributed router itself */
 #define HNV_LOCATION_VXLAN 8  /* RFC 7348 instead of NVGRE */
 #define HNV_LOCATION_IPV6 16  /* the provider addresses are IPv6 */
+#define HNV_LOCATION_LEARN 32 /* an L2Only record: addresses there are learned */
+#define HNV_LOCATION_DYNAMIC 64 /* a Dynamic record: it was learned, and may be learned anew elsewhere */
+#define HNV_LOCATION_PLAIN 128 /* TranslationMethodNone: packets leave as they are, `destination` is a router or their end */
+#define HNV_LOCATION_DSCP 256 /* the outer DSCP is that of bits 16 to 21, and not the tenant's */
+#define HNV_LOCATION_DSCP_SHIFT 16
+
+/* Those that are not NVGRE over IPv4 with the tenant's DSCP. */
+#define HNV_LOCATION_SPECIAL (HNV_LOCATION_VXLAN | HNV_LOCATION_IPV6 | HNV_LOCATION_PLAIN | HNV_LOCATION_DSCP)
 
 struct hnv_location {
 	__u32 rdid;
@@ -86,6 +94,18 @@ struct hnv_route {
 /* tunnels: who may send frames of a virtual subnet to which of our provider addresses; struct hnv_tunnel_key -> struct hnv_tunnel */
 #define HNV_TUNNEL_NVGRE 1 /* the encapsulations that we take off */
 #define HNV_TUNNEL_VXLAN 2
+#define HNV_TUNNEL_UNIFORM 4 /* the outer DSCP goes into the tenant's packet (RFC 2983) */
+#define HNV_TUNNEL_CHECK 8   /* no sender may have an address that a record places elsewhere */
+#define HNV_TUNNEL_PLAIN 16  /* of a key with VSID 0: packets that `source` sends without encapsulation are the tenant's */
+
+/* The VLAN of our provider address, 0 = untagged: in the flags of its tunnels, of itself and of its neighbours. */
+#define HNV_VLAN_SHIFT 16
+#define HNV_VLAN_MASK (0xfffU << HNV_VLAN_SHIFT)
+
+/* What is told of a tunnel beside its tenant. */
+#define HNV_TUNNEL_SPECIAL (HNV_TUNNEL_UNIFORM | HNV_TUNNEL_CHECK)
+/* The plain case knows one encapsulation, and the VLAN. */
+#define HNV_TUNNEL_PLAIN_CASE (HNV_TUNNEL_NVGRE | HNV_TUNNEL_UNIFORM | HNV_VLAN_MASK)
 
 struct hnv_tunnel_key {
 	__u32 vsid;
@@ -98,9 +118,38 @@ struct hnv_tunnel {
 	__u32 flags;
 };
 
-/* vsids: vsid -> rdid */
+/* vsids: vsid -> struct hnv_vsid */
+#define HNV_VSID_LEARN 1     /* unknown neighbours are asked for, and what they say is learned (R-ENC-8) */
+#define HNV_VSID_REPLICATE 2 /* broadcast and multicast reach every port (R-ENC-12) */
 
-/* providers: struct hnv_address -> flags */
+struct hnv_vsid {
+	__u32 rdid;
+	__u32 flags;
+};
+
+/*
+ * replicas: struct hnv_replica_key -> struct hnv_location: the ports of a virtual subnet that learns or replicates, and one
+ * location of each of its machines, from index 0 without gap. HNV_LOCATION_LEARN = the machine is asked for neighbours.
+ *
+ * The kernel limits the depth of redirects and not the number of copies that a program makes, but each copy for a machine waits
+ * in the backlog of its CPU, which holds 1000 by default (net.core.netdev_max_backlog).
+ */
+#define HNV_REPLICAS 64
+
+struct hnv_replica_key {
+	__u32 vsid;
+	__u32 index;
+};
+
+/*
+ * A frame for several places comes back to its port once for each, marked with the index of the replica; and once more when
+ * its outer header had to be written before the kernel could know it for an IP packet. No VM can set a mark.
+ */
+#define HNV_MARK_MASK 0xffffff00
+#define HNV_MARK_REPLICA 0x484e5600
+#define HNV_MARK_WRITTEN 0x484e5700
+
+/* providers: struct hnv_address -> flags and VLAN; with the VLAN alone, a router of that VLAN */
 #define HNV_PROVIDER_LOCAL 1 /* an address of this machine */
 #define HNV_PROVIDER_PEER 2  /* named by a lookup record of some tenant */
 #define HNV_PROVIDER_VXLAN 4 /* VXLAN for this address is ours and not the stack's */
@@ -144,6 +193,8 @@ struct hnv_event {
 /* buckets: struct hnv_bucket_key -> struct hnv_bucket, the data plane's own: what a port may cause per second */
 #define HNV_BUCKET_ERROR 1     /* ICMP errors towards the port */
 #define HNV_BUCKET_REPLICATE 2 /* frames sent to many places */
+#define HNV_BUCKET_LEARN 3     /* LEARNED events of what the port says */
+#define HNV_BUCKET_HEAR 4      /* LEARNED events of what a virtual subnet's other machines say; `port` is its VSID */
 
 struct hnv_bucket_key {
 	__u32 port;

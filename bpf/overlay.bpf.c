@@ -4,11 +4,13 @@
  * NVGRE or VXLAN between machines. Standards: RFC 7637 (NVGRE), RFC 2890 (GRE key), RFC 7348 (VXLAN), RFC 6040 (ECN), RFC 826
  * (ARP), RFC 4861 (neighbour discovery), RFC 792 and RFC 4443 (errors).
  *
- * Not carried: broadcast and multicast; they are dropped with their reason. Outer IP options are refused.
+ * Broadcast and multicast are carried by unicast copies in the virtual subnets that say so; else they are dropped with their
+ * reason. Outer IP options are refused.
  *
  * overlay_port: tcx ingress of a port's machine side, what a VM or a compartment sends. Never passes a frame to the stack.
  * overlay_wire: tcx ingress of a provider NIC. Passes what is not the overlay's for one of our provider addresses, or is of another
  * VLAN.
+ * overlay_tag: tcx egress of a provider NIC that has addresses in a VLAN.
  *
  * The plain case – IPv4 in NVGRE over IPv4 – is written out here; everything else is a function call away from it.
  */
@@ -24,7 +26,9 @@
 #include "lib/packet.h"
 #include "lib/ping.h"
 #include "lib/receive.h"
+#include "lib/replica.h"
 #include "lib/route.h"
+#include "lib/vlan.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -55,6 +59,8 @@ int overlay_port(struct __sk_buff *skb)
 	if (!port)
 		return drop_sent(skb, HNV_RDID_NONE, HNV_UNKNOWN_PORT);
 	rdid = port->rdid;
+	if (unlikely((skb->mark & HNV_MARK_MASK) == HNV_MARK_REPLICA || (skb->mark & HNV_MARK_MASK) == HNV_MARK_WRITTEN))
+		return send_replica(skb, port);
 	if (skb->vlan_present)
 		return drop_sent(skb, rdid, HNV_INNER_VLAN);
 	if (!have(skb, sizeof(*eth)))
@@ -71,7 +77,7 @@ int overlay_port(struct __sk_buff *skb)
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
 		return send_ipv6(skb, port);
 	if (is_group_mac(eth->h_dest))
-		return drop_sent(skb, rdid, HNV_MULTICAST);
+		return send_group(skb, port);
 	if (eth->h_proto != bpf_htons(ETH_P_IP))
 		return drop_sent(skb, rdid, HNV_ETHERTYPE);
 
@@ -101,6 +107,8 @@ int overlay_port(struct __sk_buff *skb)
 		     (ip->protocol == IPPROTO_UDP && l4 >> 16 == bpf_htons(VXLAN_PORT))) &&
 		    nested(skb, ip->daddr))
 			return drop_sent(skb, rdid, HNV_NESTED);
+		if (unlikely(l4 == DHCP_PORTS(DHCP_SERVER, DHCP_CLIENT)))
+			overhear(skb, port);
 	}
 
 	routed = is_router_mac(eth->h_dest);
@@ -145,18 +153,19 @@ int overlay_wire(struct __sk_buff *skb)
 	struct ethhdr *eth;
 	struct ethernet inner;
 	struct iphdr *ip;
+	__u32 vlan = 0;
 
-	/* A priority tag (VLAN 0) is of this NIC and ends here; any other VLAN has its own device, or none. */
-	if (skb->vlan_present && !(skb->vlan_tci & VLAN_ID_MASK) && bpf_skb_vlan_pop(skb))
-		return TC_ACT_OK;
-	if (skb->vlan_present)
-		return TC_ACT_OK;
+	if (skb->vlan_present) {
+		vlan = untag(skb);
+		if (vlan == OTHER_VLAN)
+			return TC_ACT_OK;
+	}
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return receive_ipv6(skb);
+		return receive_ipv6(skb, vlan);
 	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return TC_ACT_OK;
+		return vlan ? TC_ACT_OK : receive_untagged(skb);
 	if (!have(skb, WHOLE_LENGTH))
-		return receive_ipv4(skb);
+		return receive_ipv4(skb, vlan);
 	outer = PACKET_START(skb) + sizeof(*eth);
 	eth = (void *)(outer + 1);
 	ip = (void *)(eth + 1);
@@ -167,21 +176,33 @@ int overlay_wire(struct __sk_buff *skb)
 	    eth->h_proto != bpf_htons(ETH_P_IP) ||
 	    !sound_ipv4(&outer->ip, skb->len - sizeof(*eth), skb->gso_size != 0) ||
 	    !sound_ipv4(ip, skb->len - sizeof(*eth) - OVERHEAD, skb->gso_size != 0) || ip->protocol == IPPROTO_GRE)
-		return receive_ipv4(skb);
+		return receive_ipv4(skb, vlan);
 
 	key.vsid = bpf_ntohl(outer->gre.key) >> 8;
 	key.source = mapped(outer->ip.saddr);
 	key.destination = mapped(outer->ip.daddr);
 	tunnel = bpf_map_lookup_elem(&tunnels, &key);
-	if (!tunnel || !(tunnel->flags & HNV_TUNNEL_NVGRE))
-		return receive_ipv4(skb);
+	if (!tunnel || (tunnel->flags & HNV_TUNNEL_PLAIN_CASE) != (HNV_TUNNEL_NVGRE | vlan << HNV_VLAN_SHIFT))
+		return receive_ipv4(skb, vlan);
 	location = find_mac(tunnel->rdid, key.vsid, eth->h_dest);
 	if (!location || !location->port)
 		return drop_received(skb, tunnel->rdid, HNV_NOT_LOCAL);
+	if (tunnel->flags & HNV_TUNNEL_CHECK && foreign_ipv4(tunnel->rdid, ip->saddr, &key.source))
+		return drop_received(skb, tunnel->rdid, HNV_FOREIGN_CA);
 	if (!merge_congestion(ip, outer->ip.tos))
 		return drop_received(skb, tunnel->rdid, HNV_CONGESTION);
 	inner = load_ethernet(eth);
 	if (!decapsulate(skb, &inner, OVERHEAD, 0))
 		return drop_received(skb, tunnel->rdid, HNV_ADJUST_FAILED);
 	return deliver(skb, location);
+}
+
+SEC("tc")
+int overlay_tag(struct __sk_buff *skb)
+{
+	__u32 vlan = skb->vlan_present ? 0 : vlan_of(skb, true, false);
+
+	if (vlan && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), vlan))
+		return drop_sent(skb, HNV_RDID_NONE, HNV_ADJUST_FAILED);
+	return TC_ACT_UNSPEC;
 }

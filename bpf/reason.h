@@ -48,33 +48,39 @@
 #define HNV_BAD_VXLAN 22
 /* A provider address of the VM network uses an encapsulation that this machine is not told to take. */
 #define HNV_ENCAPSULATION 23
+/* A port sends more frames for many places than a virtual subnet has to bear. */
+#define HNV_RATE_LIMITED 24
+/* A known provider address sends from a customer address that a lookup record places elsewhere. */
+#define HNV_FOREIGN_CA 25
+/* An overlay frame, or a question for a neighbour, came without the tag of the provider address it is for. */
+#define HNV_FOREIGN_VLAN 26
 /* No port is free for a new mapping: the pool is used up, or the tenant has all the blocks that it may have. */
-#define HNV_NAT_PORTS 24
+#define HNV_NAT_PORTS 32
 /* An inside address has all the external ports that it may have. */
-#define HNV_NAT_HOST_PORTS 25
+#define HNV_NAT_HOST_PORTS 33
 /* The tenant, or one of its inside addresses, has all the sessions that it may have. */
-#define HNV_NAT_SESSIONS 26
+#define HNV_NAT_SESSIONS 34
 /* The tenant, or one of its inside addresses, opens more sessions a second than it may. */
-#define HNV_NAT_RATE 27
+#define HNV_NAT_RATE 35
 /* A table of the NAT is full. */
-#define HNV_NAT_TABLE 28
+#define HNV_NAT_TABLE 36
 /* No rule of the NAT policy lets the destination be translated. */
-#define HNV_NAT_POLICY 29
+#define HNV_NAT_POLICY 37
 /* Only TCP, UDP and ICMP can be translated with ports; another protocol needs a one-to-one mapping. */
-#define HNV_NAT_PROTOCOL 30
+#define HNV_NAT_PROTOCOL 38
 /* IPv6 reached the NAT, which translates IPv4 only. */
-#define HNV_NAT_IPV6 31
+#define HNV_NAT_IPV6 39
 /* A TCP segment or an ICMP message belongs to no session and cannot open one. */
-#define HNV_NAT_NO_SESSION 32
+#define HNV_NAT_NO_SESSION 40
 /* A packet from outside is for a port of a tenant that has no mapping there. */
-#define HNV_NAT_NO_MAPPING 33
+#define HNV_NAT_NO_MAPPING 41
 /* A packet from outside is for a mapping that this sender may not use (RFC 4787 §5). */
-#define HNV_NAT_FILTERED 34
+#define HNV_NAT_FILTERED 42
 /* An ICMP error is about no session of the NAT, or quotes too little to tell. */
-#define HNV_NAT_ERROR 35
+#define HNV_NAT_ERROR 43
 /* A fragment whose first one has not been seen, or that cannot be put together. */
-#define HNV_NAT_FRAGMENT 36
+#define HNV_NAT_FRAGMENT 44
 /* The virtual IP address has no DIP that can take the connection. */
-#define HNV_NAT_NO_DIP 37
+#define HNV_NAT_NO_DIP 45
 /* Two sessions would look the same to an inside address, or one to itself. */
-#define HNV_NAT_COLLISION 38
+#define HNV_NAT_COLLISION 46

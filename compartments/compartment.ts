@@ -78,17 +78,29 @@ export interface LookupRecord {
   readonly type: LookupRecordType;
 }
 
-/** What a virtual subnet does beside its records (R-ENC-8). Those that are not listed do not learn. */
+/**
+ * DSCP of the outer header (RFC 2983). `Copy`: the tenant's, and what the provider network makes of it ends with the outer
+ * header. `Uniform`: the tenant's, and what arrives goes back into the tenant's packet. A number, 0 … 63: the pipe model, always
+ * that one, and the tenant's packet keeps its own.
+ */
+export type DscpPolicy = 'Copy' | 'Uniform' | number;
+
+/** What a virtual subnet does beside its records (R-ENC-8, R-ENC-11, R-ENC-12). Those that are not listed do nothing of it. */
 export interface VirtualSubnet {
   readonly vsid: Vsid;
   readonly dynamicLearning: boolean;
   readonly ageingTimeSeconds: number;
+  /** Broadcast and multicast reach every port of the virtual subnet; absent = false, they are dropped. */
+  readonly replication?: boolean;
+  readonly dscp?: DscpPolicy; // absent = Copy
 }
 
 /** What a VM network may learn. */
 export interface Learning {
   readonly virtualSubnets?: readonly VirtualSubnet[];
   readonly maximumLearnedRecords?: number;
+  /** What arrives is dropped when a record places its sender's address behind another provider address; absent = false. */
+  readonly sourceCheck?: boolean;
 }
 
 export interface Compartment extends Learning {

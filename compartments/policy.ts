@@ -2,67 +2,72 @@
  * Rules over the overlay policy of VM networks that hold on gateways and hosts alike (R-POL-2, R-ENC-2, R-ENC-4, R-ENC-9).
  * Pure; the paths are those of the runtime shape, beginning with the index of the VM network: `[1, 'lookupRecords', 3, 'mac']`.
  */
-import { type Address, familyOf, type Mac, macBytes } from '../lib/address.ts';
+import { type Address, familyOf, isGroup, type Mac, NO_MAC, putMac, putMapped } from '../lib/address.ts';
 import { covering, prefixFamily, routerOf } from '../lib/prefix.ts';
-import type {
-  CustomerRoute,
-  InternalInterface,
-  LookupRecord,
-  LookupRecordType,
-  RoutingDomainId,
-  Vsid,
-} from './compartment.ts';
-import type { HostPort } from './host.ts';
+import type { CustomerRoute, LookupRecord, LookupRecordType, Vsid } from './compartment.ts';
+import { EntryTable } from './entry-table.ts';
+import { DEFAULT_SLOT } from './numbers.ts';
+import { type PolicyDomain, type PolicyPath, type PolicyProblem, ROUTER_MAC } from './policy-domain.ts';
+import { gatewayProblems } from './policy-gateway.ts';
+import { plainProblems } from './policy-plain.ts';
+import { subnetProblems } from './policy-subnets.ts';
 
-/** MACDFGW: the MAC of the distributed default gateway on every host, in every virtual subnet (R-ENC-4). */
-export const ROUTER_MAC = '02:48:4e:56:00:01' as Mac;
+export { type PolicyDomain, ROUTER_MAC } from './policy-domain.ts';
 
-/** What a compartment and a host's routing domain have in common: gateways have internal interfaces, hosts have ports. */
-export interface PolicyDomain {
-  readonly routingDomain: string;
-  readonly routingDomainId: RoutingDomainId;
-  readonly customerRoutes: readonly CustomerRoute[];
-  readonly lookupRecords: readonly LookupRecord[];
-  readonly internalInterfaces?: readonly InternalInterface[];
-  readonly ports?: readonly HostPort[];
-}
-
-export type PolicyPath = readonly (string | number)[];
-
-export interface PolicyProblem {
-  readonly path: PolicyPath;
-  readonly problem: string;
-  readonly cure: string;
-}
-
-/** An address or MAC that something in the VM network holds. */
+/** An address or MAC that something in the VM network holds. Words and paths are made when there is a problem to tell. */
 interface Holder {
   readonly path: PolicyPath;
   readonly name: string;
   readonly vsid: Vsid;
   readonly mac: Mac;
-  readonly addresses: readonly { readonly address: Address; readonly path: PolicyPath }[];
+  readonly addresses: readonly Address[];
+  addressPath(index: number): PolicyPath;
   /** Where it is: two holders with one MAC are one machine only when this is the same. */
   readonly place: string;
   readonly record: boolean;
   readonly type?: LookupRecordType;
 }
 
-/** L2Only records tell where a MAC is; their address is a placeholder (R-ENC-8). */
+/** L2Only records tell where a MAC is, wildcards where a gateway is; their address is a placeholder (R-ENC-8, R-ENC-9). */
+class RecordHolder implements Holder {
+  readonly #of: LookupRecord;
+  readonly #domain: number;
+  readonly #index: number;
+  readonly record = true;
+  readonly vsid: Vsid;
+  readonly mac: Mac;
+
+  constructor(of: LookupRecord, domain: number, index: number) {
+    this.#of = of;
+    this.#domain = domain;
+    this.#index = index;
+    this.vsid = of.vsid;
+    this.mac = of.mac;
+  }
+  get addresses(): readonly Address[] {
+    return this.type === 'L2Only' || this.type === 'GatewayWildcard' ? NO_ADDRESSES : [this.#of.customerAddress];
+  }
+  get type(): LookupRecordType {
+    return this.#of.type;
+  }
+  get place(): string {
+    return this.#of.providerAddress;
+  }
+  get name(): string {
+    return `lookup record ${this.#of.customerAddress}`;
+  }
+  get path(): PolicyPath {
+    return [this.#domain, 'lookupRecords', this.#index];
+  }
+  addressPath(): PolicyPath {
+    return [...this.path, 'customerAddress'];
+  }
+}
+
+const NO_ADDRESSES: readonly Address[] = [];
+
 const recordHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
-  d.lookupRecords.map((r, i) => {
-    const path = [index, 'lookupRecords', i];
-    return {
-      path,
-      name: `lookup record ${r.customerAddress}`,
-      vsid: r.vsid,
-      mac: r.mac,
-      addresses: r.type === 'L2Only' ? [] : [{ address: r.customerAddress, path: [...path, 'customerAddress'] }],
-      place: r.providerAddress,
-      record: true,
-      type: r.type,
-    };
-  });
+  d.lookupRecords.map((r, i) => new RecordHolder(r, index, i));
 
 const interfaceHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
   (d.internalInterfaces ?? []).map((n, i) => {
@@ -72,7 +77,8 @@ const interfaceHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
       name: `internal interface ${n.name}`,
       vsid: n.vsid,
       mac: n.mac,
-      addresses: n.addresses.map((a, j) => ({ address: a.address, path: [...path, 'addresses', j, 'address'] })),
+      addresses: n.addresses.map((a) => a.address),
+      addressPath: (j) => [...path, 'addresses', j, 'address'],
       place: `interface ${n.name}`,
       record: false,
     };
@@ -86,11 +92,46 @@ const portHolders = (d: PolicyDomain, index: number): readonly Holder[] =>
       name: `port ${p.name}`,
       vsid: p.vsid,
       mac: p.mac,
-      addresses: p.addresses.map((address, j) => ({ address, path: [...path, 'addresses', j] })),
+      addresses: p.addresses,
+      addressPath: (j) => [...path, 'addresses', j],
       place: `port ${p.device}`,
       record: false,
     };
   });
+
+/**
+ * The first holder of each address or MAC. By their numbers and in arrays: two maps of texts took most of the time that the
+ * rules need for a million records.
+ */
+class FirstHolders {
+  readonly #rows: EntryTable;
+  readonly #holders: Holder[] = [];
+  readonly #key: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #put: (bytes: Uint8Array, text: string) => void;
+
+  constructor(what: string, keySize: number, put: (bytes: Uint8Array, text: string) => void, rows: number) {
+    this.#rows = new EntryTable(what, keySize, 0, rows);
+    this.#key = new Uint32Array(keySize / 4);
+    this.#bytes = new Uint8Array(this.#key.buffer);
+    this.#put = put;
+  }
+
+  /** Who had it before; undefined when it is this one now. */
+  claim(text: string, holder: Holder): Holder | undefined {
+    this.#bytes.fill(0);
+    this.#put(this.#bytes, text);
+    const row = this.#rows.find(this.#key);
+    if (row >= 0) return this.#holders[row];
+    this.#rows.put(DEFAULT_SLOT, this.#key, NO_VALUE);
+    this.#holders.push(holder);
+    return undefined;
+  }
+}
+
+const NO_VALUE = new Uint32Array(0);
+const ADDRESS_BYTES = 16;
+const MAC_BYTES = 8; // whole words
 
 /** A VM that moved is learned at its new place while the L2Only record still tells the former one. */
 const mayDiffer = (a: Holder, b: Holder): boolean =>
@@ -102,24 +143,29 @@ const mayDiffer = (a: Holder, b: Holder): boolean =>
  */
 function uniqueness(holders: readonly Holder[]): readonly PolicyProblem[] {
   const problems: PolicyProblem[] = [];
-  const byAddress = new Map<Address, Holder>();
-  const byMac = new Map<Mac, Holder>();
+  const byAddress = new FirstHolders(
+    'addresses',
+    ADDRESS_BYTES,
+    (b, a) => putMapped(b, 0, a as Address),
+    holders.length,
+  );
+  const byMac = new FirstHolders('MACs', MAC_BYTES, (b, m) => putMac(b, 0, m as Mac), holders.length);
   for (const h of holders) {
-    for (const { address, path } of h.addresses) {
-      const other = byAddress.get(address);
+    const { addresses } = h;
+    for (let i = 0; i < addresses.length; i++) {
+      const address = addresses[i]!;
+      const other = byAddress.claim(address, h);
       const described = other && other.record !== h.record && other.mac === h.mac && other.vsid === h.vsid;
       if (other && !described)
         problems.push({
-          path,
+          path: h.addressPath(i),
           problem: `${address} is already held by ${other.name} in this VM network`,
           cure: 'Give each customer address to one adapter; remove one of the two.',
         });
-      else if (!other) byAddress.set(address, h);
     }
-    const twin = byMac.get(h.mac);
     if (h.mac === ROUTER_MAC) continue;
-    if (!twin) byMac.set(h.mac, h);
-    else if (twin.vsid !== h.vsid || (twin.record === h.record && twin.place !== h.place && !mayDiffer(twin, h)))
+    const twin = byMac.claim(h.mac, h);
+    if (twin && (twin.vsid !== h.vsid || (twin.record === h.record && twin.place !== h.place && !mayDiffer(twin, h))))
       problems.push({
         path: [...h.path, 'mac'],
         problem: `MAC ${h.mac} is already used by ${twin.name} in this VM network`,
@@ -140,17 +186,19 @@ function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonl
     }));
   const problems: PolicyProblem[] = [];
   for (const h of holders) {
-    const unusable = h.mac === ROUTER_MAC ? !h.record : (macBytes(h.mac)[0]! & 1) === 1 || /^[0:]+$/.test(h.mac);
+    const unusable = h.mac === ROUTER_MAC ? !h.record : isGroup(h.mac) || h.mac === NO_MAC;
     if (unusable)
       problems.push({
         path: [...h.path, 'mac'],
         problem: `MAC ${h.mac} is reserved, zero or a group address`,
         cure: 'Choose a unicast MAC of the adapter itself.',
       });
-    for (const { address, path } of h.addresses) {
-      if (h.record && h.type !== 'GatewayWildcard' && /^[0:.]+$/.test(address))
+    const { addresses } = h;
+    for (let i = 0; i < addresses.length; i++) {
+      const address = addresses[i]!;
+      if (h.record && (address === '0.0.0.0' || address === '::'))
         problems.push({
-          path,
+          path: h.addressPath(i),
           problem: `${address} is no address of an adapter`,
           cure: 'Write its address, or the type L2Only when it is not known.',
         });
@@ -158,45 +206,18 @@ function reservedAddresses(d: PolicyDomain, holders: readonly Holder[]): readonl
       const router = subnet?.router === address;
       if (router && !(h.record && h.mac === ROUTER_MAC))
         problems.push({
-          path,
+          path: h.addressPath(i),
           problem: `${address} is reserved for the distributed router of ${subnet.destinationPrefix}`,
           cure: 'Use another address of the subnet; the first one belongs to the router.',
         });
       else if (h.mac === ROUTER_MAC && !router)
         problems.push({
-          path,
+          path: h.addressPath(i),
           problem: `MAC ${ROUTER_MAC} belongs to the distributed router, ${address} does not`,
           cure: 'Give the adapter its own MAC.',
         });
     }
   }
-  return problems;
-}
-
-function gatewayAlone(d: PolicyDomain, index: number): readonly PolicyProblem[] {
-  const problems: PolicyProblem[] = [];
-  const gateways = new Map<Vsid, InternalInterface>();
-  (d.internalInterfaces ?? []).forEach((n, i) => {
-    const other = gateways.get(n.vsid);
-    if (other)
-      problems.push({
-        path: [index, 'internalInterfaces', i, 'vsid'],
-        problem: `virtual subnet ${n.vsid} already belongs to internal interface ${other.name}`,
-        cure: 'Give each internal interface a virtual subnet of its own.',
-      });
-    else gateways.set(n.vsid, n);
-  });
-  d.lookupRecords.forEach((r, i) => {
-    const gateway = gateways.get(r.vsid);
-    const wildcard = r.type === 'GatewayWildcard' && r.mac === gateway?.mac;
-    const own = gateway?.addresses.some((a) => a.address === r.customerAddress) || r.mac === ROUTER_MAC || wildcard;
-    if (gateway && !own)
-      problems.push({
-        path: [index, 'lookupRecords', i, 'vsid'],
-        problem: `virtual subnet ${r.vsid} belongs to the gateway's ${gateway.name} alone`,
-        cure: 'Move the adapter to another virtual subnet.',
-      });
-  });
   return problems;
 }
 
@@ -222,29 +243,28 @@ function routeProblems(d: PolicyDomain, index: number): readonly PolicyProblem[]
   return problems;
 }
 
-/** Every virtual subnet id with the paths that name it. */
-function vsidsOf(d: PolicyDomain, index: number): readonly { vsid: Vsid; path: PolicyPath }[] {
-  const at = (list: string, items: readonly { vsid: Vsid }[]) =>
-    items.map((x, i) => ({ vsid: x.vsid, path: [index, list, i, 'vsid'] }));
-  return [
-    ...at('internalInterfaces', d.internalInterfaces ?? []),
-    ...at('ports', d.ports ?? []),
-    ...at('customerRoutes', d.customerRoutes),
-    ...at('lookupRecords', d.lookupRecords),
-  ];
+/** Each virtual subnet of a VM network, with the first path that names it. */
+function vsidsOf(d: PolicyDomain, index: number): ReadonlyMap<Vsid, PolicyPath> {
+  const paths = new Map<Vsid, PolicyPath>();
+  for (const list of ['internalInterfaces', 'ports', 'customerRoutes', 'lookupRecords', 'virtualSubnets'] as const) {
+    const items: readonly { vsid: Vsid }[] = d[list] ?? [];
+    for (let i = 0; i < items.length; i++) {
+      const { vsid } = items[i]!;
+      if (!paths.has(vsid)) paths.set(vsid, [index, list, i, 'vsid']);
+    }
+  }
+  return paths;
 }
 
 /** All problems of all VM networks, in the order of the networks. */
 export function policyProblems(domains: readonly PolicyDomain[]): readonly PolicyProblem[] {
   const owner = new Map<Vsid, PolicyDomain>();
-  return domains.flatMap((d, index) => {
+  const each = domains.flatMap((d, index) => {
     const holders = [...interfaceHolders(d, index), ...portHolders(d, index), ...recordHolders(d, index)];
-    const reported = new Set<Vsid>();
-    const stolen = vsidsOf(d, index).flatMap(({ vsid, path }) => {
+    const stolen = [...vsidsOf(d, index)].flatMap(([vsid, path]) => {
       const first = owner.get(vsid) ?? d;
       owner.set(vsid, first);
-      if (first === d || reported.has(vsid)) return [];
-      reported.add(vsid);
+      if (first === d) return [];
       return [
         {
           path,
@@ -257,8 +277,10 @@ export function policyProblems(domains: readonly PolicyDomain[]): readonly Polic
       ...stolen,
       ...uniqueness(holders),
       ...reservedAddresses(d, holders),
-      ...gatewayAlone(d, index),
+      ...gatewayProblems(d, index),
+      ...subnetProblems(d, index),
       ...routeProblems(d, index),
     ];
   });
+  return [...each, ...plainProblems(domains)];
 }

@@ -42,6 +42,11 @@ const REASONS = {
     'The address belongs to a record that is not learned, or to another MAC address or virtual subnet.',
     'Look for a VM that claims a foreign address; correct the record when the VM is right.',
   ],
+  PROVIDER_UNREACHABLE: [
+    524,
+    'No provider address or provider route of this machine leads to the provider address of a lookup record.',
+    'Add the provider route first, or correct the address.',
+  ],
 } as const satisfies Readonly<Record<string, readonly [number, string, string]>>;
 
 export type RecordErrorCode = keyof typeof REASONS;

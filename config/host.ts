@@ -4,6 +4,7 @@ import { err, ok, type Result } from '../lib/result.ts';
 import { defaultCompartment } from './check/addresses.ts';
 import { portDevices, sharedNames } from './check/names.ts';
 import { overlayPolicy } from './check/policy.ts';
+import { unroutable } from './check/provider-paths.ts';
 import { vsidOwners } from './check/vsids.ts';
 import type { ConfigError } from './error.ts';
 import { readText } from './read.ts';
@@ -20,14 +21,15 @@ export function loadHost(file: string, text: string): Result<HostConfig, readonl
   if (!doc) return err(errors(problems));
   const origins: Origins = new Map();
   const routingDomains = hostRoutingDomains(doc, origins);
-  const found = errors([
+  const others = [
     ...problems,
     ...sharedNames(doc, lineOf),
     ...portDevices(doc, lineOf),
     ...vsidOwners(doc, lineOf),
     ...defaultCompartment(doc, lineOf),
     ...overlayPolicy(routingDomains, origins),
-  ]);
+  ];
+  const found = errors([...others, ...unroutable(doc, routingDomains, origins, others)]);
   if (found.length) return err(found);
   const whole = doc as HostFile;
   return ok({ host: whole.Host, ...defaultCompartmentOf(whole), routingDomains });

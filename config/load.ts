@@ -8,6 +8,7 @@ import { defaultCompartment } from './check/addresses.ts';
 import { compartmentNames, sharedNames } from './check/names.ts';
 import { natProblems } from './check/nat.ts';
 import { overlayPolicy } from './check/policy.ts';
+import { unroutable } from './check/provider-paths.ts';
 import { compartmentRoutes } from './check/routes.ts';
 import { tunnelProblems } from './check/s2s.ts';
 import { type ReadSecret, readSecrets } from './check/secrets.ts';
@@ -33,7 +34,7 @@ export function loadGateway(
   const origins: Origins = new Map();
   const secrets = readSecrets(doc, readSecret);
   const domains = compartments(doc, secrets.secretOf, origins);
-  const found = errors([
+  const others = [
     ...problems,
     ...sharedNames(doc, lineOf),
     ...compartmentNames(doc, lineOf),
@@ -44,7 +45,8 @@ export function loadGateway(
     ...natProblems(doc, lineOf),
     ...secrets.problems,
     ...overlayPolicy(domains, origins),
-  ]);
+  ];
+  const found = errors([...others, ...unroutable(doc, domains, origins, others)]);
   if (found.length) return err(found);
   const whole = doc as GatewayFile;
   return ok({ gateway: whole.Gateway, ...defaultCompartmentOf(whole), compartments: domains, ...netNatsOf(whole) });

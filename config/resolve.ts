@@ -14,6 +14,7 @@ import type {
   S2sInterface,
   Secret,
   StaticRoute,
+  VirtualSubnet,
 } from '../compartments/compartment.ts';
 import type { HostPort, HostRoutingDomain } from '../compartments/host.ts';
 import type { Address, Mac } from '../lib/address.ts';
@@ -51,6 +52,7 @@ function each<T extends object, R extends object>(
 }
 
 type RouteYaml = GatewayDomain['NetVirtualizationCustomerRoute'][number];
+type SubnetYaml = GatewayDomain['VirtualSubnet'][number];
 type RecordYaml = GatewayDomain['NetVirtualizationLookupRecord'][number];
 
 export const customerRouteOf = (r: RouteYaml): CustomerRoute => ({
@@ -69,10 +71,19 @@ export const lookupRecordOf = (r: RecordYaml): LookupRecord => ({
   type: r.Type,
 });
 
+const virtualSubnetOf = (s: SubnetYaml): VirtualSubnet => ({
+  vsid: s.VirtualSubnetID,
+  dynamicLearning: s.DynamicLearning,
+  ageingTimeSeconds: s.AgeingTimeSeconds,
+  replication: s.Replication,
+  dscp: s.DSCP,
+});
+
 export const providerAddressOf = (a: GatewayFile['NetVirtualizationProviderAddress'][number]): ProviderAddress => ({
   interfaceAlias: a.InterfaceAlias,
   providerAddress: a.ProviderAddress,
   prefixLength: a.PrefixLength,
+  ...(a.VlanID !== undefined && { vlanId: a.VlanID }),
 });
 
 export const providerRouteOf = (r: GatewayFile['NetVirtualizationProviderRoute'][number]): ProviderRoute => ({
@@ -98,6 +109,15 @@ function policy(d: Partly<GatewayDomain> | Partly<HostDomain>, path: Path, origi
       ['CustomerAddress', 'MACAddress', 'VirtualSubnetID', 'ProviderAddress', 'Rule', 'Type'],
       lookupRecordOf,
     ),
+    virtualSubnets: each<SubnetYaml, VirtualSubnet>(
+      d.VirtualSubnet,
+      [...path, 'VirtualSubnet'],
+      origins,
+      ['VirtualSubnetID', 'DynamicLearning', 'AgeingTimeSeconds', 'Replication', 'DSCP'],
+      virtualSubnetOf,
+    ),
+    ...(d.SourceCheck !== undefined && { sourceCheck: d.SourceCheck }),
+    ...(d.MaximumLearnedRecords !== undefined && { maximumLearnedRecords: d.MaximumLearnedRecords }),
   };
 }
 
@@ -178,7 +198,7 @@ const hostPort = (p: HostDomain['VMNetworkAdapter'][number]): HostPort => ({
   device: p.Device,
   vsid: p.VirtualSubnetID,
   mac: p.MACAddress,
-  addresses: p.IPAddress.filter((a) => a !== undefined),
+  addresses: (p.IPAddress ?? []).filter((a) => a !== undefined),
 });
 
 export const hostRoutingDomains = (doc: Partly<HostFile>, origins: Origins): readonly HostRoutingDomain[] =>
@@ -191,7 +211,7 @@ export const hostRoutingDomains = (doc: Partly<HostFile>, origins: Origins): rea
         d.VMNetworkAdapter,
         [...path, 'VMNetworkAdapter'],
         origins,
-        ['VMName', 'Device', 'VirtualSubnetID', 'MACAddress', 'IPAddress'],
+        ['VMName', 'Device', 'VirtualSubnetID', 'MACAddress'],
         hostPort,
       ),
       ...policy(d, path, origins),

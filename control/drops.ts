@@ -3,7 +3,10 @@ import type { Slot } from '../compartments/numbers.ts';
 import type { DroppedEvent } from '../encap/abi.ts';
 import { describeFrame } from '../encap/frame-summary.ts';
 import { reasonName } from '../lib/reason.ts';
-import type { DropNotice } from './hub.ts';
+import type { DropNotice, SamplingNotice } from './hub.ts';
+
+/** SAMPLE_RATE and SAMPLE_BURST of bpf/lib/drop.h: drops that each CPU tells of in a second, and at once. */
+export const SAMPLING: SamplingNotice = { type: 'sampling', PerSecondAndCPU: 200, Burst: 64 };
 
 export interface EventNames {
   /** '' for what belongs to no known routing domain. */

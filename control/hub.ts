@@ -13,6 +13,13 @@ export interface DropNotice {
   readonly Frame: string; // summary of the headers
 }
 
+/** How much of the drops a stream shows; all of them are counted. */
+export interface SamplingNotice {
+  readonly type: 'sampling';
+  readonly PerSecondAndCPU: number;
+  readonly Burst: number;
+}
+
 /** A change of what is learned, for the policy store (R-ENC-8). */
 export interface LearnNotice {
   readonly type: 'learned';

@@ -7,6 +7,7 @@ import type { Slot } from '../compartments/numbers.ts';
 import { type LearnedEvent, NO_ADDRESS } from '../encap/abi.ts';
 import {
   age,
+  heardAt,
   type Learned,
   type LearningState,
   type Lesson,
@@ -14,7 +15,7 @@ import {
   resumed,
   type Sighting,
 } from '../encap/learning.ts';
-import type { RecordStore } from '../encap/records.ts';
+import { findRecord, type RecordStore } from '../encap/records.ts';
 import { familyOf } from '../lib/address.ts';
 import { ok } from '../lib/result.ts';
 import { Turns } from '../lib/turns.ts';
@@ -46,6 +47,11 @@ export class Learner {
     return this.#turns.take(async () => {
       await this.#change(now, (state, store) => age(state, store, now));
     });
+  }
+
+  /** When a learned record was heard of last, by the clock of the calls; undefined for one that is not learned here. */
+  heardAt(id: RoutingDomainId, key: string): number | undefined {
+    return this.#state && heardAt(this.#state, id, key);
   }
 
   async #take(events: readonly LearnedEvent[], now: number): Promise<void> {
@@ -82,7 +88,9 @@ export class Learner {
   #sighting(store: RecordStore, e: LearnedEvent): Sighting | undefined {
     const routingDomainId = this.#parts.routingDomainId(e.rdid);
     const own = store.providerAddresses.map((k) => k.record.providerAddress);
-    const here = own.find((a) => familyOf(a) === 4) ?? own[0];
+    const place = routingDomainId && findRecord(store, 'lookup-record', `${e.vsid} ${e.mac}`, routingDomainId);
+    // The address under which the policy places the adapter here; others of this machine may be of the other family.
+    const here = own.find((a) => a === place?.record.providerAddress) ?? own.find((a) => familyOf(a) === 4) ?? own[0];
     const providerAddress = e.provider === NO_ADDRESS ? here : e.provider;
     if (routingDomainId === undefined || providerAddress === undefined) return undefined;
     return { routingDomainId, vsid: e.vsid, address: e.address, mac: e.mac, providerAddress };

@@ -1,6 +1,6 @@
 /** The configuration file's records and those of run time as one store; where the two contradict each other the file wins. Pure. */
 import type { RecordError } from '../compartments/record-reasons.ts';
-import { changeRecords, type Network, type RecordChange, type RecordStore } from '../encap/records.ts';
+import { changeRecords, isNetworkKind, type Network, type RecordChange, type RecordStore } from '../encap/records.ts';
 
 export interface Merged {
   readonly store: RecordStore;
@@ -11,11 +11,13 @@ export interface Merged {
 /** Takes all records together; only when that fails one by one, to find those that the file no longer allows. */
 export function mergeRecords(store: RecordStore, own: readonly RecordChange[]): Merged {
   if (own.length === 0) return { store, dropped: [] };
-  const all = changeRecords(store, own);
+  // Provider addresses and routes first: lookup records need them.
+  const ordered = own.toSorted((a, b) => Number(isNetworkKind(a.kind)) - Number(isNetworkKind(b.kind)));
+  const all = changeRecords(store, ordered);
   if (all.ok) return { store: all.value.store, dropped: [] };
   let merged = store;
   const dropped: RecordError[] = [];
-  for (const change of own) {
+  for (const change of ordered) {
     const result = changeRecords(merged, [change]);
     if (result.ok) merged = result.value.store;
     else dropped.push(...result.error);
@@ -23,7 +25,8 @@ export function mergeRecords(store: RecordStore, own: readonly RecordChange[]): 
   return { store: merged, dropped };
 }
 
-type Own = Extract<RecordChange, { verb: 'new' }>;
+/** A record of run time, as the change that would make it. */
+export type Own = Extract<RecordChange, { verb: 'new' }>;
 
 /** The records of a VM network that are not the file's, as changes that would make them. */
 export const ownOfNetwork = (n: Network | undefined): readonly Own[] =>
@@ -34,6 +37,10 @@ export const ownOfNetwork = (n: Network | undefined): readonly Own[] =>
           .map((k) => ({ verb: 'new', kind, routingDomainId: n.routingDomainId, ...k }) as Own),
       )
     : [];
+
+/** Whether there are any; the lookup records are not looked at. */
+export const hasOwn = ({ kept }: Network): boolean =>
+  kept['lookup-record'].counts.own > 0 || [...kept['customer-route'].values()].some((k) => k.origin !== 'File');
 
 /** The same of provider addresses and provider routes; the addresses first, which the routes need. */
 export const ownOfMachine = (store: RecordStore): readonly Own[] =>

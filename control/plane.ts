@@ -1,4 +1,5 @@
 /** What the control socket serves: the policy records of the process behind it, and what its data plane tells. */
+import type { RoutingDomainId } from '../compartments/compartment.ts';
 import type { RecordError } from '../compartments/record-reasons.ts';
 import type { Op } from '../compartments/resource.ts';
 import type { RecordChange, RecordStore } from '../encap/records.ts';
@@ -19,5 +20,7 @@ export interface RecordPlane {
   records(): RecordStore | undefined;
   /** All or nothing; on disk when it resolves. */
   changeRecords(ask: AskForChanges): Promise<Result<readonly Op[], RecordRefusal>>;
+  /** Seconds since a learned record was heard of last; undefined for one that is not learned here. */
+  ageOf?(id: RoutingDomainId, key: string): number | undefined;
   readonly events: EventHub;
 }

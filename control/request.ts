@@ -109,8 +109,16 @@ export function changesOf(
 
 export const isRecordKind = (text: string): text is RecordKind => (RECORD_KINDS as readonly string[]).includes(text);
 
-/** Rows of a kind that have the given properties. */
-export function rowsOf(store: RecordStore, kind: RecordKind, wanted: Properties): readonly Properties[] {
-  const rows = getRecords(store, kind).map((found) => recordRow(found));
+/** Rows of a kind that have the given properties. `ageOf`: seconds since a learned record was heard of last. */
+export function rowsOf(
+  store: RecordStore,
+  kind: RecordKind,
+  wanted: Properties,
+  ageOf?: (id: RoutingDomainId, key: string) => number | undefined,
+): readonly Properties[] {
+  const rows = getRecords(store, kind).map((found) => {
+    const age = found.network && found.origin === 'Learned' && ageOf?.(found.network.routingDomainId, found.key);
+    return { ...recordRow(found), ...(typeof age === 'number' && { AgeSeconds: String(Math.floor(age)) }) };
+  });
   return rows.filter((row) => matches(row, wanted));
 }

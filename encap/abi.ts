@@ -17,16 +17,16 @@ import {
 import { lengthOf, networkOf, type Prefix, prefixFamily, prefixOf } from '../lib/prefix.ts';
 
 /** HNV_ABI: number of the directory in which the maps are pinned; another layout is another number. */
-export const ABI = 2;
+export const ABI = 3;
 
 /** Maps whose entries are resources; `drops` holds counters and `events` is a ring buffer: those are only read. */
-export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers'] as const;
+export const ENTRY_MAPS = ['ports', 'records', 'macs', 'routes', 'tunnels', 'vsids', 'providers', 'replicas'] as const;
 export type EntryMap = (typeof ENTRY_MAPS)[number];
 /** Those with an entry or more for each record: too many for a resource each. */
 export const RECORD_MAPS = ['records', 'macs'] as const;
 export const PINNED_MAPS = [...ENTRY_MAPS, 'drops', 'events'] as const;
 
-export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire' } as const;
+export const PROGRAMS = { port: 'overlay_port', wire: 'overlay_wire', tag: 'overlay_tag' } as const;
 
 /** How frames travel between machines: RFC 7637 or RFC 7348. */
 export type Encapsulation = 'NVGRE' | 'VXLAN';
@@ -41,12 +41,29 @@ export const LOCATION_PEER = 2;
 export const LOCATION_ROUTER = 4;
 export const LOCATION_VXLAN = 8;
 export const LOCATION_IPV6 = 16;
+export const LOCATION_LEARN = 32;
+export const LOCATION_DYNAMIC = 64;
+export const LOCATION_PLAIN = 128;
+export const LOCATION_DSCP = 256;
+/** Where LOCATION_DSCP's six bits stand. */
+export const LOCATION_DSCP_SHIFT = 16;
+export const VSID_LEARN = 1;
+export const VSID_REPLICATE = 2;
+/** HNV_REPLICAS: places of one virtual subnet. */
+export const MAX_REPLICAS = 64;
 export const TUNNEL_NVGRE = 1;
 export const TUNNEL_VXLAN = 2;
+export const TUNNEL_UNIFORM = 4;
+export const TUNNEL_CHECK = 8;
+export const TUNNEL_PLAIN = 16;
+/** Reserved (RFC 7637 §3.2); in a tunnel key: without encapsulation. */
+export const NO_VSID = 0;
 export const ROUTE_VIA = 1;
 export const PROVIDER_LOCAL = 1;
 export const PROVIDER_PEER = 2;
 export const PROVIDER_VXLAN = 4;
+/** Where the VLAN stands in the flags of provider addresses and tunnels. */
+export const VLAN_SHIFT = 16;
 const EVENT_LEARNED = 1;
 const EVENT_DROPPED = 2;
 const EVENT_FRAME = 64;
@@ -104,6 +121,8 @@ export const SIZE = {
   routeKey: 24,
   tunnelKey: 36,
   tunnel: 8,
+  vsid: 8,
+  replicaKey: 8,
   dropKey: 8,
   drops: 16,
   event: 128,
@@ -130,6 +149,8 @@ export const OFFSET = {
   routeKey: { prefixlen: 0, rdid: 4, address: 8 },
   tunnelKey: { vsid: 0, source: 4, destination: 20 },
   tunnel: { rdid: 0, flags: 4 },
+  vsid: { rdid: 0, flags: 4 },
+  replicaKey: { vsid: 0, index: 4 },
   dropKey: { rdid: 0, reason: 4, direction: 6 },
   drops: { packets: 0, bytes: 8 },
   event: {
@@ -283,6 +304,25 @@ export const decodeTunnel = (b: Uint8Array): Tunnel => ({
   flags: u32(b, OFFSET.tunnel.flags),
 });
 
+/** A virtual subnet: whose it is, and what it does beside its records. */
+export interface Subnet {
+  readonly rdid: Slot;
+  readonly flags: number;
+}
+export const encodeSubnet = (s: Subnet): Uint8Array =>
+  new Writer(SIZE.vsid).u32(OFFSET.vsid.rdid, s.rdid).u32(OFFSET.vsid.flags, s.flags).bytes;
+export const decodeSubnet = (b: Uint8Array): Subnet => ({
+  rdid: u32(b, OFFSET.vsid.rdid),
+  flags: u32(b, OFFSET.vsid.flags),
+});
+
+export const encodeReplicaKey = (vsid: Vsid, index: number): Uint8Array =>
+  new Writer(SIZE.replicaKey).u32(0, vsid).u32(4, index).bytes;
+export const decodeReplicaKey = (b: Uint8Array): { vsid: Vsid; index: number } => ({
+  vsid: u32(b, 0),
+  index: u32(b, 4),
+});
+
 const DIRECTIONS = { port: 1, wire: 2 } as const;
 /** Where a frame came from: a VM or a compartment, or the provider network. */
 export type Direction = keyof typeof DIRECTIONS;
@@ -362,6 +402,7 @@ export function slotOfEntry(map: string, key: Uint8Array, value: Uint8Array): Sl
     case 'macs':
     case 'tunnels':
     case 'vsids':
+    case 'replicas':
       return u32(value, 0);
     default:
       return DEFAULT_SLOT;

@@ -3,14 +3,15 @@
  * for the policy store. Pure: the state is a value, time comes as an argument (milliseconds of any one clock).
  *
  * A learned record never takes anything away: an address that a record of the file or of the operator holds is not learned, and
- * a MAC speaks for its own virtual subnet alone. A VM that moved is followed: the newest frame of its own MAC wins.
+ * a MAC speaks for its own virtual subnet alone. A VM that moved is followed: the newest frame of its own MAC wins. Dynamic records
+ * that the policy store brings at run time were learned elsewhere: they do not age here, and are followed like our own.
  */
 import type { LookupRecord, RoutingDomainId, VirtualSubnet, Vsid } from '../compartments/compartment.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
 import type { RecordErrorCode } from '../compartments/record-reasons.ts';
 import { type Address, type Mac, macBytes } from '../lib/address.ts';
 import { Trie } from '../lib/trie.ts';
-import { type Network, type RecordChange, type RecordStore, recordKey } from './records.ts';
+import { type Kept, type Network, type RecordChange, type RecordStore, recordKey, wasLearned } from './records.ts';
 
 /** What a frame told: this address is at this MAC, behind this provider address. */
 export interface Sighting {
@@ -63,8 +64,9 @@ const recordOf = (s: Sighting): LookupRecord => ({
 /** Who else holds the address or the MAC, so that it may not be taught; undefined when it may. */
 function refusalOf(network: Network, s: Sighting, learnedCount: number): RecordErrorCode | undefined {
   const key = recordKey('lookup-record', recordOf(s));
-  for (const [k, { record, origin }] of network.kept['lookup-record']) {
-    if (origin === 'Learned') {
+  for (const [k, kept] of network.kept['lookup-record'].around([s.address], [s.mac])) {
+    const { record } = kept;
+    if (wasLearned(kept)) {
       if (record.customerAddress === s.address && (k !== key || record.mac !== s.mac)) return 'LEARN_OWNED';
       if (record.mac === s.mac && record.vsid !== s.vsid) return 'LEARN_OWNED';
       continue;
@@ -88,18 +90,17 @@ function refusalOf(network: Network, s: Sighting, learnedCount: number): RecordE
 const differs = (record: LookupRecord, s: Sighting): boolean =>
   record.vsid !== s.vsid || record.providerAddress !== s.providerAddress;
 
-const learnedIn = (network: Network): number => {
-  let n = 0;
-  for (const { origin } of network.kept['lookup-record'].values()) if (origin === 'Learned') n++;
-  return n;
-};
+/** What a record that is not to be learned says already. */
+const known = (kept: Kept<LookupRecord> | undefined, s: Sighting): boolean =>
+  kept !== undefined && !wasLearned(kept) && kept.record.mac === s.mac && !differs(kept.record, s);
 
 /** What sightings change. Several of one address: the last one counts. */
 export function learn(state: LearningState, store: RecordStore, sightings: readonly Sighting[], now: number): Learned {
   let next = state;
   const changes: RecordChange[] = [];
   const lessons: Lesson[] = [];
-  const added = new Map<RoutingDomainId, number>();
+  const counts = new Map<RoutingDomainId, number>(); // of learned records
+  const moved = new Set<string>();
   const last = new Map(sightings.map((s) => [`${s.routingDomainId} ${s.address}`, s]));
   const fresh = new Map<string, string>(); // where this call saw a MAC: it is in one place
   for (const s of last.values()) {
@@ -109,9 +110,11 @@ export function learn(state: LearningState, store: RecordStore, sightings: reado
     if (!usable || store.vsids.get(String(s.vsid)) !== routingDomainId) continue;
     const record = recordOf(s);
     const key = recordKey('lookup-record', record);
+    if (known(network.kept['lookup-record'].get(key), s)) continue;
     const place = `${routingDomainId} ${s.mac}`;
     const elsewhere = fresh.has(place) && fresh.get(place) !== `${s.vsid} ${s.providerAddress}`;
-    const count = learnedIn(network) + (added.get(routingDomainId) ?? 0);
+    const count = counts.get(routingDomainId) ?? network.kept['lookup-record'].counts.learned;
+    counts.set(routingDomainId, count);
     const reason = elsewhere ? 'LEARN_OWNED' : refusalOf(network, s, count);
     if (reason) {
       lessons.push({ change: 'Refused', routingDomainId, record, reason });
@@ -122,20 +125,29 @@ export function learn(state: LearningState, store: RecordStore, sightings: reado
     const there = network.kept['lookup-record'].get(key)?.record;
     const base = { kind: 'lookup-record', routingDomainId, origin: 'Learned' } as const;
     if (!there) {
-      added.set(routingDomainId, (added.get(routingDomainId) ?? 0) + 1);
+      counts.set(routingDomainId, count + 1);
       changes.push({ ...base, verb: 'new', record });
       lessons.push({ change: 'Added', routingDomainId, record });
     }
     // The MAC moved as a whole: whatever else was learned of it is at the new place too.
-    for (const [k, { record: other, origin }] of network.kept['lookup-record'])
-      if (origin === 'Learned' && other.mac === s.mac && other.providerAddress !== s.providerAddress) {
+    for (const [k, kept] of network.kept['lookup-record'].around([], [s.mac])) {
+      const { record: other } = kept;
+      const here = seenKey(routingDomainId, k);
+      if (wasLearned(kept) && other.mac === s.mac && other.providerAddress !== s.providerAddress && !moved.has(here)) {
         const { providerAddress } = s;
+        moved.add(here);
+        next = next.with(here, now);
         changes.push({ ...base, verb: 'set', key: k, patch: { providerAddress } });
         lessons.push({ change: 'Moved', routingDomainId, record: { ...other, providerAddress } });
       }
+    }
   }
   return { state: next, changes, lessons };
 }
+
+/** When a learned record was heard of last. */
+export const heardAt = (state: LearningState, id: RoutingDomainId, key: string): number | undefined =>
+  state.get(seenKey(id, key));
 
 /** After a restart: what was learned before counts as heard of now. */
 export function resumed(store: RecordStore, now: number): LearningState {

@@ -10,30 +10,38 @@ import type {
   NetAdapter,
   ProviderAddress,
   ProviderRoute,
+  VirtualSubnet,
   Vsid,
 } from '../compartments/compartment.ts';
 import type { HostConfig } from '../compartments/host.ts';
 import { DEFAULT_SLOT, portOf, type Slot } from '../compartments/numbers.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { AnyResource, Resource } from '../compartments/resource.ts';
-import { type Address, familyOf, type Mac } from '../lib/address.ts';
-import { type Covering, contains, covering, lengthOf, prefixOf, routerOf } from '../lib/prefix.ts';
+import { type Address, familyOf, type Mac, NO_MAC } from '../lib/address.ts';
+import { type Covering, covering, routerOf } from '../lib/prefix.ts';
 import {
   type Encapsulation,
   encodeAddress,
   encodePort,
   encodeRoute,
   encodeRouteKey,
+  encodeSubnet,
   encodeTunnel,
   encodeTunnelKey,
   encodeU32,
+  LOCATION_DSCP,
+  LOCATION_DSCP_SHIFT,
+  LOCATION_DYNAMIC,
   LOCATION_IPV6,
+  LOCATION_LEARN,
   LOCATION_PEER,
+  LOCATION_PLAIN,
   LOCATION_ROUTED,
   LOCATION_ROUTER,
-  LOCATION_VXLAN,
   type Location,
   NO_ADDRESS,
+  NO_VSID,
   overhead,
   PORT_GATEWAY,
   PROGRAMS,
@@ -41,13 +49,18 @@ import {
   PROVIDER_PEER,
   PROVIDER_VXLAN,
   ROUTE_VIA,
+  TUNNEL_CHECK,
   TUNNEL_NVGRE,
+  TUNNEL_PLAIN,
+  TUNNEL_UNIFORM,
   TUNNEL_VXLAN,
+  VLAN_SHIFT,
+  VSID_LEARN,
+  VSID_REPLICATE,
 } from './abi.ts';
 import { entry, type LocationEntries, PackedLocations, SingleLocations } from './location-entries.ts';
-
-/** The field of the maps has sixteen bits. */
-const MAX_MTU = 0xffff;
+import { MAX_MTU, type PathsTo, pathsOf, sends } from './provider-paths.ts';
+import { type Machines, machinesOf, replicaEntries } from './replicas.ts';
 
 /** A link of the machine's own namespace. `peer` = a veth whose other end is in another namespace. */
 export interface Link {
@@ -80,8 +93,16 @@ export interface OverlayDomain {
   readonly ports: readonly OverlayPort[];
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
+  /** Those that do more than to forward by policy. */
+  readonly virtualSubnets?: readonly VirtualSubnet[];
+  readonly sourceCheck?: boolean;
   /** What the whole VM network names, when the lists hold a part of it only. */
-  readonly named?: { readonly vsids: readonly Vsid[]; readonly peers: readonly Address[] };
+  readonly named?: {
+    readonly vsids: readonly Vsid[];
+    readonly peers: readonly Address[];
+    readonly machines: Machines;
+    readonly ports: readonly OverlayPort[];
+  };
 }
 
 export interface OverlayInput {
@@ -120,6 +141,8 @@ export const gatewayDomains = (
       get lookupRecords() {
         return c.lookupRecords;
       },
+      ...(c.virtualSubnets && { virtualSubnets: c.virtualSubnets }),
+      ...(c.sourceCheck !== undefined && { sourceCheck: c.sourceCheck }),
     };
   });
 
@@ -136,70 +159,22 @@ export const hostDomains = (
     get lookupRecords() {
       return d.lookupRecords;
     },
+    ...(d.virtualSubnets && { virtualSubnets: d.virtualSubnets }),
+    ...(d.sourceCheck !== undefined && { sourceCheck: d.sourceCheck }),
   }));
 
-const sends = (input: OverlayInput): Encapsulation => input.encapsulation ?? 'NVGRE';
 const takes = (input: OverlayInput): readonly Encapsulation[] => input.decapsulation ?? [sends(input)];
 
-/** How a provider address is reached: NIC, our own address on it, next hop, header flags, and the MTU left for the tenant. */
-interface Path {
-  readonly flags: number;
-  readonly uplink: number;
-  readonly source: Address;
-  readonly nextHop: Address;
-  readonly mtu: number;
-}
-
-/** On-link through the provider address whose subnet holds it, else by the most specific provider route (R-ENC-10). */
-function pathTo(input: OverlayInput, destination: Address): Path | undefined {
-  const through = (alias: string, nextHop: Address): Path | undefined => {
-    const adapter = input.netAdapters.find((a) => a.interfaceAlias === alias);
-    const family = familyOf(destination);
-    const addresses = input.providerAddresses.filter(
-      (p) => p.interfaceAlias === alias && familyOf(p.providerAddress) === family,
-    );
-    // Of several addresses of the NIC the one that the next hop is a neighbour of: the provider network may know no other there.
-    const own = addresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), nextHop)) ?? addresses[0];
-    const link = adapter && input.link(adapter.device);
-    if (!own || !link) return undefined;
-    return {
-      uplink: link.index,
-      source: own.providerAddress,
-      nextHop,
-      mtu: Math.min(link.mtu, MAX_MTU) - overhead(sends(input), family),
-      flags: (family === 6 ? LOCATION_IPV6 : 0) | (sends(input) === 'VXLAN' ? LOCATION_VXLAN : 0),
-    };
+const filter = (input: OverlayInput, device: string, program: string, slot: Slot): AnyResource => {
+  const direction = program === PROGRAMS.tag ? 'egress' : 'ingress';
+  return {
+    kind: 'filter',
+    key: `${device} ${direction}`,
+    slot,
+    spec: { device, direction, program, tag: input.tags[program] ?? '' },
+    label: `${program} on ${device}`,
   };
-  const near = input.providerAddresses.find((p) => contains(prefixOf(p.providerAddress, p.prefixLength), destination));
-  if (near) return through(near.interfaceAlias, destination);
-  const [route] = input.providerRoutes
-    .filter((r) => contains(r.destinationPrefix, destination))
-    .sort((a, b) => lengthOf(b.destinationPrefix) - lengthOf(a.destinationPrefix) || a.metric - b.metric);
-  return route && through(route.interfaceAlias, route.nextHop);
-}
-
-/** The same for every record of a host: a policy has far more records than hosts. None leads to ourselves. */
-type PathsTo = (destination: Address) => Path | undefined;
-
-function pathsOf(input: OverlayInput): PathsTo {
-  const known = new Map<Address, Path | undefined>();
-  return (destination) => {
-    const path = known.get(destination);
-    if (path || known.has(destination)) return path;
-    const own = input.providerAddresses.some((p) => p.providerAddress === destination);
-    const found = own ? undefined : pathTo(input, destination);
-    known.set(destination, found);
-    return found;
-  };
-}
-
-const filter = (input: OverlayInput, device: string, program: string, slot: Slot): AnyResource => ({
-  kind: 'filter',
-  key: `${device} ingress`,
-  slot,
-  spec: { device, direction: 'ingress', program, tag: input.tags[program] ?? '' },
-  label: `${program} on ${device}`,
-});
+};
 
 /** A VM network with its answers to what every record asks. */
 interface Domain extends OverlayDomain {
@@ -218,7 +193,7 @@ function indexed(d: OverlayDomain): Domain {
 const routedFlag = (d: Domain, vsid: Vsid, address: Address): number =>
   d.onLink.get(vsid)?.some((covers) => covers(address)) ? LOCATION_ROUTED : 0;
 
-/** A place in the VM network with the address under which it is known; L2Only records have none. */
+/** A place in the VM network with the address under which it is known; L2Only and GatewayWildcard records have none. */
 interface Place {
   readonly address: Address | undefined;
   readonly location: Location;
@@ -242,9 +217,22 @@ function portPlaces(d: Domain, port: OverlayPort, link: Link): readonly Place[] 
   return port.addresses.map((address) => ({ address, location: portLocation(d, port, link, address) }));
 }
 
+/** What the data path must know of a record's type: where addresses are learned, and which were. */
+const typeFlag = (r: LookupRecord): number =>
+  r.type === 'L2Only' ? LOCATION_LEARN : r.type === 'Dynamic' ? LOCATION_DYNAMIC : 0;
+
+const subnetOf = (d: OverlayDomain, vsid: Vsid): VirtualSubnet | undefined =>
+  d.virtualSubnets?.find((s) => s.vsid === vsid);
+
+/** The outer DSCP of what goes to a virtual subnet, when it is not the tenant's. */
+function dscpFlag(d: OverlayDomain, vsid: Vsid): number {
+  const dscp = subnetOf(d, vsid)?.dscp;
+  return typeof dscp === 'number' ? LOCATION_DSCP | (dscp << LOCATION_DSCP_SHIFT) : 0;
+}
+
 /** Undefined when nothing can be sent there: no such link yet, no path, our own address without a port. */
 function recordPlace(input: OverlayInput, to: PathsTo, d: Domain, r: LookupRecord): Place | undefined {
-  const address = r.type === 'L2Only' ? undefined : r.customerAddress;
+  const address = r.type === 'L2Only' || r.type === 'GatewayWildcard' ? undefined : r.customerAddress;
   const flags = routedFlag(d, r.vsid, r.customerAddress);
   if (r.mac === ROUTER_MAC) {
     const none = { destination: NO_ADDRESS, source: NO_ADDRESS, nextHop: NO_ADDRESS };
@@ -252,27 +240,54 @@ function recordPlace(input: OverlayInput, to: PathsTo, d: Domain, r: LookupRecor
     return { address, location: { ...base, ...none, flags: flags | LOCATION_ROUTER } };
   }
   // A local port is the truth about its adapter, whatever the record says; further records give it further addresses.
+  // Without its device the VM is on its way here, or has left for where the record says.
   const port = d.portsByMac.get(r.mac)?.find((p) => p.vsid === r.vsid);
-  if (port) {
-    const link = input.link(port.device);
-    return link && { address, location: portLocation(d, port, link, address) };
+  const link = port && input.link(port.device);
+  if (port && link) {
+    const location = portLocation(d, port, link, address);
+    return { address, location: { ...location, flags: location.flags | typeFlag(r) } };
   }
-  const path = r.rule === 'TranslationMethodEncap' ? to(r.providerAddress) : undefined;
+  const path = to(r.providerAddress);
   if (!path) return undefined;
+  const destination = r.providerAddress;
+  const plain = r.rule === 'TranslationMethodNone';
   // Field by field: copying objects takes longer than all the rest, a million times.
   const location = {
     rdid: d.slot,
     vsid: r.vsid,
     port: 0,
     uplink: path.uplink,
-    flags: flags | path.flags,
-    mtu: path.mtu,
+    flags:
+      flags | (plain ? LOCATION_PLAIN | (path.flags & LOCATION_IPV6) : path.flags | dscpFlag(d, r.vsid)) | typeFlag(r),
+    mtu: plain ? path.mtu + overhead(sends(input), familyOf(destination)) : path.mtu,
     mac: r.mac,
-    destination: r.providerAddress,
+    destination,
     source: path.source,
     nextHop: path.nextHop,
   };
   return { address, location };
+}
+
+/**
+ * A GatewayWildcard record says where every address of the gateway's virtual subnet is that no other record names; those that
+ * anybody asks for are the next hops of customer routes (R-ENC-9).
+ */
+function wildcardPlaces(input: OverlayInput, to: PathsTo, d: Domain): readonly Place[] {
+  return d.lookupRecords
+    .filter((r) => r.type === 'GatewayWildcard')
+    .flatMap((r) => {
+      const hops = d.customerRoutes.flatMap((c) =>
+        c.vsid === r.vsid && c.nextHop !== undefined && familyOf(c.nextHop) === familyOf(r.customerAddress)
+          ? [c.nextHop]
+          : [],
+      );
+      return [...new Set(hops)].flatMap((address) => {
+        const place = recordPlace(input, to, d, { ...r, customerAddress: address });
+        return place
+          ? [{ address, location: { ...place.location, flags: place.location.flags | routedFlag(d, r.vsid, address) } }]
+          : [];
+      });
+    });
 }
 
 function routeEntries(d: OverlayDomain, records: ReadonlyMap<Address, Location>): readonly Resource<'entry'>[] {
@@ -314,31 +329,35 @@ function vsidsOf({ ports, customerRoutes, lookupRecords, named }: OverlayDomain)
   return [...vsids];
 }
 
-/** Provider addresses that the records of a VM network name. */
+/** Provider addresses that the records of a VM network name as ends of tunnels. */
 function peersOf({ lookupRecords, named }: OverlayDomain): readonly Address[] {
   if (named) return named.peers;
   const peers = new Set<Address>();
   for (const r of lookupRecords)
-    if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC) peers.add(r.providerAddress);
+    if (!peers.has(r.providerAddress) && r.mac !== ROUTER_MAC && !isPlain(r)) peers.add(r.providerAddress);
   return [...peers];
 }
 
+const vlanFlag = (vlan = 0): number => vlan << VLAN_SHIFT;
+
 /** Who may send into the VM network: every provider address that its records name, to each of ours, in each of its subnets. */
 function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
-  const ours = input.providerAddresses.map((p) => p.providerAddress);
-  const flags = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
+  const ours = new Set(input.providerAddresses.map((p) => p.providerAddress));
+  const taken = takes(input).reduce((sum, e) => sum | (e === 'NVGRE' ? TUNNEL_NVGRE : TUNNEL_VXLAN), 0);
+  const uniform = (vsid: Vsid) => (subnetOf(d, vsid)?.dscp === 'Uniform' ? TUNNEL_UNIFORM : 0);
+  const checked = d.sourceCheck ? TUNNEL_CHECK : 0;
   const peers = peersOf(d);
   return vsids.flatMap((vsid) =>
     peers
-      .filter((peer) => !ours.includes(peer))
+      .filter((peer) => !ours.has(peer))
       .flatMap((peer) =>
-        ours
-          .filter((own) => familyOf(own) === familyOf(peer))
+        input.providerAddresses
+          .filter((own) => familyOf(own.providerAddress) === familyOf(peer))
           .map((own) =>
             entry(
               'tunnels',
-              encodeTunnelKey(vsid, peer, own),
-              encodeTunnel({ rdid: d.slot, flags }),
+              encodeTunnelKey(vsid, peer, own.providerAddress),
+              encodeTunnel({ rdid: d.slot, flags: taken | uniform(vsid) | checked | vlanFlag(own.vlanId) }),
               `tunnel ${d.name} ${vsid} from ${peer}`,
             ),
           ),
@@ -346,9 +365,53 @@ function tunnelEntries(input: OverlayInput, d: OverlayDomain, vsids: readonly Vs
   );
 }
 
+/** Which addresses of the provider network are the tenant's without encapsulation. */
+const plainEntries = (to: PathsTo, d: OverlayDomain): readonly Resource<'entry'>[] =>
+  d.lookupRecords
+    .filter((r) => r.rule === 'TranslationMethodNone' && r.mac !== ROUTER_MAC)
+    .map((r) =>
+      entry(
+        'tunnels',
+        encodeTunnelKey(NO_VSID, r.customerAddress, NO_ADDRESS),
+        encodeTunnel({ rdid: d.slot, flags: TUNNEL_PLAIN | vlanFlag(to(r.providerAddress)?.vlan) }),
+        `unencapsulated ${d.name} ${r.customerAddress}`,
+      ),
+    );
+
+const subnetFlags = (d: OverlayDomain, vsid: Vsid): number => {
+  const subnet = subnetOf(d, vsid);
+  return (subnet?.dynamicLearning ? VSID_LEARN : 0) | (subnet?.replication ? VSID_REPLICATE : 0);
+};
+
 interface PortLink {
   readonly port: OverlayPort;
   readonly link: Link;
+}
+
+/** Where a machine is as a whole, for what is for all of a virtual subnet. */
+function machineLocation(to: PathsTo, d: Domain, vsid: Vsid, peer: Address): Location | undefined {
+  const path = to(peer);
+  return (
+    path && {
+      ...{ rdid: d.slot, vsid, port: 0, uplink: path.uplink, flags: path.flags | dscpFlag(d, vsid), mtu: path.mtu },
+      ...{ mac: NO_MAC, destination: peer, source: path.source, nextHop: path.nextHop },
+    }
+  );
+}
+
+/** Of the virtual subnets that send what is for many to all of their places (R-ENC-8, R-ENC-12). */
+function replicasOf(input: OverlayInput, to: PathsTo, d: Domain, vsids: readonly Vsid[]): readonly Resource<'entry'>[] {
+  const replicating = vsids.filter((vsid) => subnetFlags(d, vsid));
+  if (replicating.length === 0) return [];
+  const machines = d.named?.machines ?? machinesOf(d.lookupRecords);
+  return replicating.flatMap((vsid) => {
+    const local = (d.named?.ports ?? d.ports).flatMap((port) => {
+      const link = port.vsid === vsid ? input.link(port.device) : undefined;
+      return link ? [{ ...portLocation(d, port, link), mac: NO_MAC }] : [];
+    });
+    const away = machines.get(vsid) ?? new Map();
+    return replicaEntries(d.name, vsid, local, away, (peer) => machineLocation(to, d, vsid, peer));
+  });
 }
 
 /** One by one: there may be a million. */
@@ -358,6 +421,7 @@ function* placesOf(input: OverlayInput, to: PathsTo, d: Domain, ports: readonly 
     const place = recordPlace(input, to, d, r);
     if (place) yield place;
   }
+  yield* wildcardPlaces(input, to, d);
 }
 
 function domainResources(
@@ -373,11 +437,15 @@ function domainResources(
   });
   const records = new Map<Address, Location>(); // that routes lead through
   const hops = new Set(d.customerRoutes.map((r) => r.nextHop));
+  const asked: Location[] = [];
   for (const { address, location } of placesOf(input, to, d, ports)) {
     if (address !== undefined && locations.record(d.name, d.slot, address, location) && hops.has(address))
       records.set(address, location);
-    if (location.mac !== ROUTER_MAC) locations.mac(d.name, location);
+    // What was heard of a MAC is newer than where its L2Only record places it: a VM that moved is followed.
+    if (location.flags & LOCATION_LEARN) asked.push(location);
+    else if (location.mac !== ROUTER_MAC) locations.mac(d.name, location);
   }
+  for (const location of asked) locations.mac(d.name, location);
   const vsids = vsidsOf(d);
   return [
     // Only our own links lead back to a tenant by their name; a VM's device belongs to the host. Ours get their program as soon
@@ -386,24 +454,42 @@ function domainResources(
       .filter((port) => port.gateway || input.link(port.device))
       .map((port) => filter(input, port.device, PROGRAMS.port, port.gateway ? d.slot : DEFAULT_SLOT)),
     ...ports.map(({ port, link }) => portEntry(d, port, link)),
-    ...vsids.map((vsid) => entry('vsids', encodeU32(vsid), encodeU32(d.slot), `virtual subnet ${d.name} ${vsid}`)),
+    ...vsids.map((vsid) =>
+      entry(
+        'vsids',
+        encodeU32(vsid),
+        encodeSubnet({ rdid: d.slot, flags: subnetFlags(d, vsid) }),
+        `virtual subnet ${d.name} ${vsid}`,
+      ),
+    ),
+    ...replicasOf(input, to, d, vsids),
     ...routeEntries(d, records),
     ...tunnelEntries(input, d, vsids),
+    ...plainEntries(to, d),
   ];
 }
 
 /** What the machine has for all tenants together; these belong to the default slot. */
-function sharedResources(input: OverlayInput): readonly AnyResource[] {
+function sharedResources(input: OverlayInput, to: PathsTo): readonly AnyResource[] {
   const flags = new Map<Address, number>();
   const add = (address: Address, flag: number) => flags.set(address, (flags.get(address) ?? 0) | flag);
   const local = PROVIDER_LOCAL | (takes(input).includes('VXLAN') ? PROVIDER_VXLAN : 0);
-  for (const p of input.providerAddresses) add(p.providerAddress, local);
-  for (const peer of new Set(input.domains.flatMap(peersOf))) add(peer, PROVIDER_PEER);
+  for (const p of input.providerAddresses) add(p.providerAddress, local | vlanFlag(p.vlanId));
+  for (const peer of new Set(input.domains.flatMap(peersOf))) {
+    const path = to(peer);
+    add(peer, PROVIDER_PEER | vlanFlag(path?.vlan));
+    // The neighbour that is asked for on the way there.
+    if (path?.vlan && path.nextHop !== peer) add(path.nextHop, vlanFlag(path.vlan));
+  }
   const uplinks = input.netAdapters.filter((a) =>
     input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias),
   );
   return [
     ...uplinks.filter((a) => input.link(a.device)).map((a) => filter(input, a.device, PROGRAMS.wire, DEFAULT_SLOT)),
+    ...uplinks
+      .filter((a) => input.link(a.device))
+      .filter((a) => input.providerAddresses.some((p) => p.interfaceAlias === a.interfaceAlias && p.vlanId))
+      .map((a) => filter(input, a.device, PROGRAMS.tag, DEFAULT_SLOT)),
     ...[...flags].map(([address, flag]) =>
       entry('providers', encodeAddress(address), encodeU32(flag), `provider address ${address}`),
     ),
@@ -418,7 +504,7 @@ export function overlayResources(input: OverlayInput, packed = false): readonly 
   const to = pathsOf(input);
   const rows = input.domains.reduce((sum, d) => sum + d.lookupRecords.length + d.ports.length, 1);
   const locations = packed ? new PackedLocations(rows) : new SingleLocations();
-  const resources = [...sharedResources(input)];
+  const resources = [...sharedResources(input, to)];
   for (const d of input.domains) for (const r of domainResources(input, to, d, locations)) resources.push(r);
   for (const r of locations.resources()) resources.push(r);
   return resources;

@@ -1,4 +1,5 @@
 /** Rules over provider addresses and provider routes when they change at run time (R-ENC-10, R-POL-2). Pure. */
+import { routable } from '../compartments/provider-path.ts';
 import { type RecordError, type RecordErrorCode, recordError } from '../compartments/record-reasons.ts';
 import { type Address, familyOf } from '../lib/address.ts';
 import { contains, prefixFamily, prefixOf } from '../lib/prefix.ts';
@@ -10,6 +11,13 @@ interface OnLink {
 }
 
 const MAX_VLAN = 4094;
+
+/** Which provider addresses this machine can reach. */
+export const reachesOf = (store: RecordStore): ((peer: Address) => boolean) =>
+  routable({
+    providerAddresses: store.providerAddresses.map((k) => k.record),
+    providerRoutes: store.providerRoutes.map((k) => k.record),
+  });
 
 function onLinkOf(store: RecordStore, interfaceAlias: string): readonly OnLink[] {
   const adapter = store.netAdapters.find((a) => a.interfaceAlias === interfaceAlias);
@@ -54,5 +62,10 @@ export function providerProblems(store: RecordStore): readonly RecordError[] {
   }
   if (store.providerAddresses.length === 0 && store.peers.size > 0)
     errors.push(recordError('PROVIDER_IN_USE', 'provider address'));
+  else {
+    const reaches = reachesOf(store);
+    for (const [peer] of store.peers.entries())
+      if (!reaches(peer as Address)) errors.push(recordError('PROVIDER_UNREACHABLE', `provider address ${peer}`));
+  }
   return errors;
 }

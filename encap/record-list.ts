@@ -5,6 +5,7 @@
  */
 import type { LookupRecord, Vsid } from '../compartments/compartment.ts';
 import { ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { Address, Mac } from '../lib/address.ts';
 import { Trie } from '../lib/trie.ts';
 
@@ -30,16 +31,17 @@ export function heeded(all: Iterable<Kept<LookupRecord>>): readonly LookupRecord
   return sorts.flat();
 }
 
-/** Below this a new base is not worth it, nor above this share of the base. */
+/** Below this a new base is not worth it, nor below this share of the base. */
 const FEW_CHANGES = 4096;
-const SHARE = 8;
+const SHARE = 4;
 
 /** Taken from the base. */
 const GONE = Symbol('gone');
 
 class Base {
   readonly records: ReadonlyMap<string, Kept<LookupRecord>>;
-  #byMac: ReadonlyMap<Mac, readonly string[]> | undefined;
+  /** Nearly every MAC has one record: a list for each would cost a million of them. */
+  #byMac: ReadonlyMap<Mac, string | string[]> | undefined;
 
   constructor(records: ReadonlyMap<string, Kept<LookupRecord>>) {
     this.records = records;
@@ -48,57 +50,103 @@ class Base {
   /** Keys of the records with a MAC. A policy that nobody changes never needs them. */
   ofMac(mac: Mac): readonly string[] {
     if (!this.#byMac) {
-      const byMac = new Map<Mac, readonly string[]>();
-      for (const [key, { record }] of this.records) byMac.set(record.mac, [...(byMac.get(record.mac) ?? []), key]);
+      const byMac = new Map<Mac, string | string[]>();
+      for (const [key, { record }] of this.records) {
+        const there = byMac.get(record.mac);
+        if (there === undefined) byMac.set(record.mac, key);
+        else if (typeof there === 'string') byMac.set(record.mac, [there, key]);
+        else there.push(key);
+      }
       this.#byMac = byMac;
     }
-    return this.#byMac.get(mac) ?? [];
+    const keys = this.#byMac.get(mac);
+    return keys === undefined ? [] : typeof keys === 'string' ? [keys] : keys;
   }
+}
+
+/** What a virtual subnet's records say of one machine. */
+export interface MachineCount {
+  readonly records: number;
+  /** Those whose addresses are not known for good: L2Only and Dynamic ones. */
+  readonly asked: number;
 }
 
 /** How many records name each; those that none names are not there. */
 interface Counts {
   readonly vsids: Trie<number>;
-  /** Provider addresses, those of the distributed router's records left out. */
+  /** Provider addresses at the ends of tunnels: those of the distributed router's records and of plain ones left out. */
   readonly peers: Trie<number>;
+  /** The same in each virtual subnet, by `machineKey`. */
+  readonly machines: Trie<MachineCount>;
   readonly learned: number;
+  /** Those that are not the file's. */
+  readonly own: number;
+}
+
+export const machineKey = (vsid: Vsid, peer: Address): string => `${vsid} ${peer}`;
+export function parseMachineKey(key: string): { readonly vsid: Vsid; readonly peer: Address } {
+  const cut = key.indexOf(' ');
+  return { vsid: Number(key.slice(0, cut)), peer: key.slice(cut + 1) as Address };
+}
+export const isTunnelled = (r: LookupRecord): boolean => r.mac !== ROUTER_MAC && !isPlain(r);
+/** Whether the machine that a record names is asked for addresses (R-ENC-8). */
+export const isAsked = (r: LookupRecord): boolean => r.type === 'L2Only' || r.type === 'Dynamic';
+
+/** What changes add to counts and take from them, summed up before the tries are touched: a call may bring a million. */
+class Recount {
+  readonly #vsids = new Map<Vsid, number>();
+  readonly #machines = new Map<Vsid, Map<Address, { records: number; asked: number }>>();
+  #learned = 0;
+  #own = 0;
+
+  add({ record, origin }: Kept<LookupRecord>, by: 1 | -1): void {
+    const { vsid, providerAddress } = record;
+    this.#vsids.set(vsid, (this.#vsids.get(vsid) ?? 0) + by);
+    if (origin === 'Learned') this.#learned += by;
+    if (origin !== 'File') this.#own += by;
+    if (!isTunnelled(record)) return;
+    let ofSubnet = this.#machines.get(vsid);
+    if (!ofSubnet) {
+      ofSubnet = new Map();
+      this.#machines.set(vsid, ofSubnet);
+    }
+    let machine = ofSubnet.get(providerAddress);
+    if (!machine) {
+      machine = { records: 0, asked: 0 };
+      ofSubnet.set(providerAddress, machine);
+    }
+    machine.records += by;
+    if (isAsked(record)) machine.asked += by;
+  }
+
+  apply(to: Counts): Counts {
+    let { vsids, peers, machines } = to;
+    for (const [vsid, by] of this.#vsids) if (by) vsids = counted(vsids, String(vsid), by);
+    for (const [vsid, ofSubnet] of this.#machines)
+      for (const [peer, { records, asked }] of ofSubnet) {
+        if (records) peers = counted(peers, peer, records);
+        if (!records && !asked) continue;
+        const key = machineKey(vsid, peer);
+        const there = machines.get(key);
+        const sum = { records: (there?.records ?? 0) + records, asked: (there?.asked ?? 0) + asked };
+        machines = machines.with(key, sum.records ? sum : undefined);
+      }
+    return { vsids, peers, machines, learned: to.learned + this.#learned, own: to.own + this.#own };
+  }
 }
 
 const counted = (trie: Trie<number>, key: string, by: number): Trie<number> =>
   trie.with(key, (trie.get(key) ?? 0) + by || undefined);
 
-function count(c: Counts, kept: Kept<LookupRecord> | undefined, by: 1 | -1): Counts {
-  if (!kept) return c;
-  const { record, origin } = kept;
-  return {
-    vsids: counted(c.vsids, String(record.vsid), by),
-    peers: record.mac === ROUTER_MAC ? c.peers : counted(c.peers, record.providerAddress, by),
-    learned: c.learned + (origin === 'Learned' ? by : 0),
-  };
-}
+const NOBODY: Counts = { vsids: Trie.empty(), peers: Trie.empty(), machines: Trie.empty(), learned: 0, own: 0 };
 
-function countAll(all: Iterable<Kept<LookupRecord>>): Counts {
-  const [vsids, peers] = [new Map<Vsid, number>(), new Map<Address, number>()];
-  let learned = 0;
-  for (const { record, origin } of all) {
-    vsids.set(record.vsid, (vsids.get(record.vsid) ?? 0) + 1);
-    if (record.mac !== ROUTER_MAC) peers.set(record.providerAddress, (peers.get(record.providerAddress) ?? 0) + 1);
-    if (origin === 'Learned') learned++;
-  }
-  const trie = (m: ReadonlyMap<unknown, number>) => {
-    let t = Trie.empty<number>();
-    for (const [key, n] of m) t = t.with(String(key), n);
-    return t;
-  };
-  return { vsids: trie(vsids), peers: trie(peers), learned };
-}
-
+const NONE: readonly string[] = [];
 const NOTHING = { changes: Trie.empty<Kept<LookupRecord> | typeof GONE>(), macs: Trie.empty<readonly string[]>() };
 
 export class RecordList implements Iterable<Entry> {
   readonly #base: Base;
   readonly #changes: typeof NOTHING.changes;
-  /** Keys of changed records by MAC; some may have another one by now. */
+  /** Keys of changed records whose MAC is not the base's, by MAC; some may have another one by now. */
   readonly #macs: typeof NOTHING.macs;
   readonly counts: Counts;
   readonly size: number;
@@ -114,11 +162,13 @@ export class RecordList implements Iterable<Entry> {
 
   static of(entries: Iterable<Entry>): RecordList {
     const records = new Map(entries);
-    return new RecordList(new Base(records), NOTHING, countAll(records.values()), records.size);
+    const recount = new Recount();
+    for (const kept of records.values()) recount.add(kept, 1);
+    return new RecordList(new Base(records), NOTHING, recount.apply(NOBODY), records.size);
   }
 
   get(key: string): Kept<LookupRecord> | undefined {
-    const changed = this.#changes.get(key);
+    const changed = this.#changes.size ? this.#changes.get(key) : undefined;
     if (changed === undefined) return this.#base.records.get(key);
     return changed === GONE ? undefined : changed;
   }
@@ -128,17 +178,34 @@ export class RecordList implements Iterable<Entry> {
   }
 
   /** All of the changes; `undefined` takes a key away. */
-  withAll(changes: ReadonlyMap<string, Kept<LookupRecord> | undefined>): RecordList {
-    if (this.#changes.size + changes.size > this.#many) {
-      const all = new Map(this);
-      for (const [key, kept] of changes)
-        if (kept) all.set(key, kept);
-        else all.delete(key);
-      return RecordList.of(all);
+  withAll(all: ReadonlyMap<string, Kept<LookupRecord> | undefined>): RecordList {
+    const recount = new Recount();
+    let size = this.size;
+    for (const [key, kept] of all) {
+      const former = this.get(key);
+      if (former) recount.add(former, -1);
+      if (kept) recount.add(kept, 1);
+      size += (kept ? 1 : 0) - (former ? 1 : 0);
     }
-    let list: RecordList = this;
-    for (const [key, kept] of changes) list = list.with(key, kept);
-    return list;
+    const counts = recount.apply(this.counts);
+    const many = this.#many;
+    if (this.#changes.size + all.size <= many) {
+      let { changes, macs } = { changes: this.#changes, macs: this.#macs };
+      for (const [key, kept] of all) {
+        changes = changes.with(key, kept ?? (this.#base.records.has(key) ? GONE : undefined));
+        if (!kept) continue;
+        const { mac } = kept.record;
+        if (this.#base.records.get(key)?.record.mac === mac) continue;
+        const there = macs.get(mac);
+        if (!there?.includes(key)) macs = macs.with(mac, there ? [...there, key] : [key]);
+      }
+      if (macs.size <= many) return new RecordList(this.#base, { changes, macs }, counts, size);
+    }
+    const records = new Map(this);
+    for (const [key, kept] of all)
+      if (kept) records.set(key, kept);
+      else records.delete(key);
+    return new RecordList(new Base(records), NOTHING, counts, size);
   }
 
   /** So many changes are worth a new base. */
@@ -148,16 +215,7 @@ export class RecordList implements Iterable<Entry> {
 
   /** `undefined` takes the key away. */
   with(key: string, kept: Kept<LookupRecord> | undefined): RecordList {
-    const former = this.get(key);
-    const counts = count(count(this.counts, former, -1), kept, 1);
-    const size = this.size - (former ? 1 : 0) + (kept ? 1 : 0);
-    const changes = this.#changes.with(key, kept ?? (this.#base.records.has(key) ? GONE : undefined));
-    const there = kept && (this.#macs.get(kept.record.mac) ?? []);
-    const macs = there && !there.includes(key) ? this.#macs.with(kept.record.mac, [...there, key]) : this.#macs;
-    const next = new RecordList(this.#base, { changes, macs }, counts, size);
-    return Math.max(changes.size, macs.size) > this.#many
-      ? new RecordList(new Base(new Map(next)), NOTHING, counts, size)
-      : next;
+    return this.withAll(new Map([[key, kept]]));
   }
 
   /** The records that have one of the addresses or of the MACs. */
@@ -166,14 +224,16 @@ export class RecordList implements Iterable<Entry> {
     const vsids = [...this.counts.vsids.entries()].map(([vsid]) => vsid);
     for (const address of addresses)
       for (const vsid of vsids) {
-        const kept = this.get(`${vsid} ${address}`);
-        if (kept) found.set(`${vsid} ${address}`, kept);
+        const key = `${vsid} ${address}`;
+        const kept = this.get(key);
+        if (kept) found.set(key, kept);
       }
     for (const mac of macs)
-      for (const key of [...this.#base.ofMac(mac), ...(this.#macs.get(mac) ?? [])]) {
-        const kept = this.get(key);
-        if (kept?.record.mac === mac) found.set(key, kept);
-      }
+      for (const keys of [this.#base.ofMac(mac), this.#macs.get(mac) ?? NONE])
+        for (const key of keys) {
+          const kept = found.get(key) ?? this.get(key);
+          if (kept?.record.mac === mac) found.set(key, kept);
+        }
     return found;
   }
 

@@ -2,15 +2,17 @@
  * What a change of policy records does to the data plane: the map entries that differ, of the VM networks that changed alone.
  * Nothing is read from the kernel and no other VM network is looked at; the regular full look finds what somebody else changed.
  */
-import type { Vsid } from '../compartments/compartment.ts';
+import type { LookupRecord, Vsid } from '../compartments/compartment.ts';
 import { FEW, plan } from '../compartments/plan.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import type { Op } from '../compartments/resource.ts';
 import type { Address } from '../lib/address.ts';
 import { derive } from '../lib/derive.ts';
 import { decodeAddress, type EntryMap } from './abi.ts';
 import { type OverlayDomain, type OverlayInput, overlayResources } from './overlay.ts';
-import type { RecordList } from './record-list.ts';
+import { machineKey, type RecordList } from './record-list.ts';
 import type { RecordStore } from './records.ts';
+import { machinesCounted } from './replicas.ts';
 import { around, type Touched } from './touched.ts';
 
 /** The machine beside its VM networks. */
@@ -26,12 +28,14 @@ export interface DomainChange {
 }
 
 /** Virtual subnets and peers of all of a VM network. */
-function named({ records, ports, customerRoutes }: IndexedDomain): NonNullable<OverlayDomain['named']> {
-  const { vsids, peers } = records.counts;
+function namedIn({ records, ports, customerRoutes }: IndexedDomain): NonNullable<OverlayDomain['named']> {
+  const { vsids, peers, machines } = records.counts;
   const ofRecords = [...vsids.entries()].map(([vsid]) => Number(vsid));
   return {
     vsids: [...new Set([...ofRecords, ...[...ports, ...customerRoutes].map((x) => x.vsid)])],
     peers: [...peers.entries()].map(([peer]) => peer as Address),
+    machines: machinesCounted(machines),
+    ports,
   };
 }
 
@@ -51,8 +55,21 @@ function namesOthers({ before, after, touched }: DomainChange): boolean {
   );
 }
 
-/** Maps that hold what virtual subnets and provider addresses have, and not single records. */
-const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers'];
+/** Maps that hold what virtual subnets and provider addresses have, and not single records with an address. */
+const WHOLE: readonly EntryMap[] = ['vsids', 'tunnels', 'providers', 'replicas'];
+
+/** Whether a virtual subnet that sends to all of its machines has other ones now, or asks others for addresses. */
+function movesReplicas({ before, after, touched }: DomainChange): boolean {
+  const replicating = new Set(
+    (after.virtualSubnets ?? []).flatMap((s) => (s.dynamicLearning || s.replication ? [s.vsid] : [])),
+  );
+  const differs = ({ vsid, providerAddress }: LookupRecord): boolean => {
+    const of = ({ records }: IndexedDomain) => records.counts.machines.get(machineKey(vsid, providerAddress));
+    const [former, now] = [of(before), of(after)];
+    return !former !== !now || !former?.asked !== !now?.asked;
+  };
+  return replicating.size > 0 && touched.lookupRecords.some((r) => replicating.has(r.vsid) && differs(r));
+}
 
 const mapOf = ({ resource: r }: Op): string => (r.kind === 'entry' ? r.spec.map : '');
 
@@ -74,26 +91,34 @@ function namedElsewhere(store: RecordStore, changed: readonly IndexedDomain[]): 
 export function recordOps(machine: Machine, changes: readonly DomainChange[], store: RecordStore): readonly Op[] {
   const many = changes.reduce((sum, c) => sum + c.touched.lookupRecords.length, 0) > FEW;
   const whole: DomainChange[] = [];
+  const named: DomainChange[] = [];
   const ops: Op[] = [];
   for (const change of changes) {
     const { before, after, touched } = change;
+    // Who may send without encapsulation is a tunnel of its own.
+    if (touched.lookupRecords.some(isPlain)) {
+      whole.push(change);
+      continue;
+    }
     const [former, now] = around([before, after], touched) as [IndexedDomain, IndexedDomain];
-    if (namesOthers(change))
-      whole.push({
-        before: derive(former, { named: named(before) }),
-        after: derive(now, { named: named(after) }),
+    if (namesOthers(change) || movesReplicas(change))
+      named.push({
+        before: derive(former, { named: namedIn(before) }),
+        after: derive(now, { named: namedIn(after) }),
         touched,
       });
     else
       for (const op of difference(machine, [former], [now], many))
         if (!(WHOLE as readonly string[]).includes(mapOf(op))) ops.push(op);
   }
-  if (whole.length === 0) return ops;
+  const all = [...whole, ...named];
+  if (all.length === 0) return ops;
   const elsewhere = namedElsewhere(
     store,
-    whole.map((c) => c.after),
+    all.map((c) => c.after),
   );
-  const [before, after] = [whole.map((c) => c.before), whole.map((c) => c.after)];
+  // Compared together: one VM network may name the provider address that another one named no longer.
+  const [before, after] = [all.map((c) => c.before), all.map((c) => c.after)];
   for (const op of difference(machine, before, after, many)) {
     const { resource: r } = op;
     const kept =

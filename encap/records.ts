@@ -17,12 +17,13 @@ import type {
   Vsid,
 } from '../compartments/compartment.ts';
 import type { HostPort } from '../compartments/host.ts';
-import { type PolicyDomain, policyProblems } from '../compartments/policy.ts';
+import { type PolicyDomain, policyProblems, ROUTER_MAC } from '../compartments/policy.ts';
+import { isPlain } from '../compartments/policy-plain.ts';
 import { type RecordError, type RecordErrorCode, recordError } from '../compartments/record-reasons.ts';
 import { derive } from '../lib/derive.ts';
 import { err, ok, type Result } from '../lib/result.ts';
 import { Trie } from '../lib/trie.ts';
-import { providerProblems } from './provider-records.ts';
+import { providerProblems, reachesOf } from './provider-records.ts';
 import { type Kept, lookupKey, RecordList, type RecordOrigin } from './record-list.ts';
 import { around, type Touched } from './touched.ts';
 
@@ -39,6 +40,10 @@ export const RECORD_KINDS = ['customer-route', 'lookup-record', 'provider-addres
 export type NetworkKind = 'customer-route' | 'lookup-record';
 export const isNetworkKind = (kind: RecordKind): kind is NetworkKind =>
   kind === 'customer-route' || kind === 'lookup-record';
+
+/** Learned here, or elsewhere and brought by the policy store. */
+export const wasLearned = ({ record, origin }: Kept<LookupRecord>): boolean =>
+  origin === 'Learned' || (origin === 'Runtime' && record.type === 'Dynamic');
 
 /** A VM network of this machine; what it has beside records is the file's. */
 export interface NetworkBase extends Learning {
@@ -64,6 +69,8 @@ export interface Network extends NetworkBase {
 export interface RecordStore {
   readonly networks: Trie<Network>; // by routing domain id
   readonly vsids: Trie<RoutingDomainId>;
+  /** Whose the addresses are that are reached without encapsulation. */
+  readonly plain: Trie<RoutingDomainId>;
   /** How many lookup records name a provider address. */
   readonly peers: Trie<number>;
   readonly providerAddresses: readonly Kept<ProviderAddress>[];
@@ -136,6 +143,7 @@ export function recordStore(base: RecordBase): RecordStore {
   let store: RecordStore = {
     networks: Trie.empty(),
     vsids: Trie.empty(),
+    plain: Trie.empty(),
     peers: Trie.empty(),
     providerAddresses: file(base.providerAddresses),
     providerRoutes: file(base.providerRoutes),
@@ -147,7 +155,7 @@ export function recordStore(base: RecordBase): RecordStore {
       'lookup-record': RecordList.of(file(lookupRecords).map((k) => [lookupKey(k.record), k])),
     };
     const entering = networkOf(network, kept);
-    store = entered(store, undefined, entering, peersOf(entering));
+    store = entered(store, undefined, entering, peersOf(entering), lookupRecords.filter(isPlain));
   }
   return store;
 }
@@ -165,14 +173,15 @@ const peersOf = (n: Network): readonly string[] =>
 const peerCount = (n: Network | undefined, peer: string): number =>
   n?.kept['lookup-record'].counts.peers.get(peer) ?? 0;
 
-/** The store with a network in place of its former self, indexes included. `named` = peers of records that changed. */
+/** The store with a network in place of its former self, indexes included. `named` = peers of records that changed, `plainRecords` = those of them that are. */
 function entered(
   store: RecordStore,
   before: Network | undefined,
   after: Network,
   named: Iterable<string>,
+  plainRecords: Iterable<LookupRecord>,
 ): RecordStore {
-  let { vsids, peers } = store;
+  let { vsids, peers, plain } = store;
   const [had, has] = [vsidsOf(before), vsidsOf(after)];
   for (const vsid of had) if (!has.has(vsid)) vsids = vsids.with(String(vsid), undefined);
   for (const vsid of has) if (!had.has(vsid)) vsids = vsids.with(String(vsid), after.routingDomainId);
@@ -180,7 +189,13 @@ function entered(
     const more = peerCount(after, peer) - peerCount(before, peer);
     if (more !== 0) peers = peers.with(peer, (peers.get(peer) ?? 0) + more || undefined);
   }
-  return { ...store, vsids, peers, networks: store.networks.with(after.routingDomainId, after) };
+  for (const { customerAddress } of plainRecords) {
+    const there = after.kept['lookup-record'].around([customerAddress], []).values();
+    const owner = [...there].some(({ record }) => isPlain(record)) ? after.routingDomainId : undefined;
+    if (owner !== undefined || store.plain.get(customerAddress) === after.routingDomainId)
+      plain = plain.with(customerAddress, owner);
+  }
+  return { ...store, vsids, plain, peers, networks: store.networks.with(after.routingDomainId, after) };
 }
 
 const TITLES: { readonly [K in RecordKind]: string } = {
@@ -235,7 +250,8 @@ function alter<K extends RecordKind>(
   if (!there) return 'NO_SUCH_RECORD';
   if (there.origin === 'File') return 'FILE_RECORD';
   // Learning changes only what was learned.
-  if (origin === 'Learned' && there.origin !== 'Learned') return 'LEARN_OWNED';
+  if (origin === 'Learned' && !(kind === 'lookup-record' && wasLearned(there as Kept<LookupRecord>)))
+    return 'LEARN_OWNED';
   if (change.verb === 'remove') list.delete(key);
   else {
     const record = { ...there.record, ...change.patch } as T;
@@ -268,6 +284,22 @@ function networkProblems(store: RecordStore, n: Network, touched: Touched): read
       ),
     ];
   });
+  const shared = touched.lookupRecords.flatMap((r) => {
+    const owner =
+      isPlain(r) && n.kept['lookup-record'].get(lookupKey(r))?.record === r
+        ? store.plain.get(r.customerAddress)
+        : undefined;
+    if (owner === undefined || owner === n.routingDomainId) return [];
+    const name = store.networks.get(owner)?.routingDomain ?? owner;
+    return [
+      recordError(
+        'RECORD_POLICY',
+        title('lookup-record', recordKey('lookup-record', r)),
+        `Routing domain ${name} already reaches ${r.customerAddress} without encapsulation.`,
+        'Give the machine to one routing domain; encapsulate for the others.',
+      ),
+    ];
+  });
   const [near] = around(
     [derive(n, { records: n.kept['lookup-record'] })],
     touched,
@@ -283,7 +315,7 @@ function networkProblems(store: RecordStore, n: Network, touched: Touched): read
       cure,
     );
   });
-  return [...stolen, ...rules];
+  return [...stolen, ...shared, ...rules];
 }
 
 /** The records under the keys, as they were and as they are. */
@@ -349,17 +381,28 @@ export function changeRecords(
     providerAddresses: [...machine['provider-address'].values()],
     providerRoutes: [...machine['provider-route'].values()],
   };
+  const reaches = reachesOf(next);
   for (const [id, open] of networks) {
     const before = store.networks.get(id)!;
     const kept = { 'customer-route': open['customer-route'], 'lookup-record': open['lookup-record'].list() };
     const after = networkOf(before, kept);
     const touched = touchedBetween(before.kept, kept, open.keys);
-    for (const e of networkProblems(store, after, touched)) errors.push(e);
+    // Against what the changes before it made: two VM networks may ask for one virtual subnet at once.
+    for (const e of networkProblems(next, after, touched)) errors.push(e);
+    if (!machineChanged)
+      for (const r of touched.lookupRecords)
+        if (
+          r.mac !== ROUTER_MAC &&
+          kept['lookup-record'].get(lookupKey(r))?.record === r &&
+          !reaches(r.providerAddress)
+        )
+          errors.push(recordError('PROVIDER_UNREACHABLE', title('lookup-record', lookupKey(r))));
     next = entered(
       next,
       before,
       after,
       touched.lookupRecords.map((r) => r.providerAddress),
+      touched.lookupRecords.filter(isPlain),
     );
     touchedNetworks.set(id, touched);
   }

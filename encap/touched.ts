@@ -22,6 +22,9 @@ interface Domain {
   readonly ports?: readonly { readonly mac: Mac; readonly addresses: readonly Address[] }[];
 }
 
+/** What GatewayWildcard records stand under. */
+const EVERY_ADDRESS = ['0.0.0.0', '::'] as Address[];
+
 /** Which holders, entries and routes a change can concern; undefined = all of them. */
 interface Scope {
   readonly macs: ReadonlySet<Mac>;
@@ -29,9 +32,14 @@ interface Scope {
   readonly prefixes: ReadonlySet<Prefix>;
 }
 
-/** A subnet that was touched concerns every record in it. */
+/** A subnet that was touched concerns every record in it, a gateway's wildcard every route in it. */
 function scopeOf({ lookupRecords, customerRoutes }: Touched, domains: readonly Domain[]): Scope | undefined {
   if (customerRoutes.some((r) => r.nextHop === undefined)) return undefined;
+  const wildcard = (r: LookupRecord): boolean => r.type === 'GatewayWildcard';
+  if (lookupRecords.some(wildcard)) return undefined;
+  const hasWildcard = ({ records, lookupRecords: all }: Domain): boolean =>
+    records ? [...records.around(EVERY_ADDRESS, []).values()].some((k) => wildcard(k.record)) : all.some(wildcard);
+  if (customerRoutes.length > 0 && domains.some(hasWildcard)) return undefined;
   const addresses = new Set(lookupRecords.map((r) => r.customerAddress));
   const prefixes = new Set(customerRoutes.map((r) => r.destinationPrefix));
   const routes = domains.flatMap((d) => d.customerRoutes);
@@ -49,8 +57,10 @@ function within<D extends Domain>(domain: D, { macs, addresses, prefixes }: Scop
   };
   const { records } = domain;
   const near = records
-    ? heeded(records.around(addresses, macs).values())
-    : domain.lookupRecords.filter((r) => addresses.has(r.customerAddress) || macs.has(r.mac));
+    ? heeded(records.around([...addresses, ...EVERY_ADDRESS], macs).values())
+    : domain.lookupRecords.filter(
+        (r) => addresses.has(r.customerAddress) || macs.has(r.mac) || r.type === 'GatewayWildcard',
+      );
   return derive(domain, {
     customerRoutes: domain.customerRoutes.filter(
       (r) => prefixes.has(r.destinationPrefix) || (r.nextHop === undefined && covers(r)),

@@ -23,6 +23,7 @@ import { dropNotice } from '../control/drops.ts';
 import { EventHub } from '../control/hub.ts';
 import { type DataPlaneEvent, watchEvents } from '../control/io/ring.ts';
 import { Learner } from '../control/learner.ts';
+import type { RecordPlane } from '../control/plane.ts';
 import { ABI, RECORD_MAPS, slotOfEntry } from '../encap/abi.ts';
 import { withoutRoute } from '../kernel/counters.ts';
 import { EntryHand } from '../kernel/entries.ts';
@@ -214,17 +215,23 @@ async function main(): Promise<void> {
     boot: natLoop.boot,
   }));
   const events = new EventHub();
-  const api = await serveApi(options.socket, gateway, readings, events, log, (app) =>
-    serveNat(app, running, natReadings),
-  );
   const names = {
     routingDomain: (slot: Slot) => (slot < FIRST_SLOT ? '' : gateway.routingDomain(slot)),
     device: (index: number) => dataPlane.device(index),
   };
-  const learner = new Learner({
-    plane: { records: () => gateway.records, changeRecords: (ask) => gateway.changeRecords(ask), events },
-    routingDomainId: (slot) => running()?.domains.get(slot),
-  });
+  const plane: RecordPlane = {
+    records: () => gateway.records,
+    changeRecords: (ask) => gateway.changeRecords(ask),
+    events,
+    ageOf: (id, key) => {
+      const heard = learner.heardAt(id, key);
+      return heard === undefined ? undefined : (performance.now() - heard) / 1000;
+    },
+  };
+  const learner = new Learner({ plane, routingDomainId: (slot) => running()?.domains.get(slot) });
+  const api = await serveApi(options.socket, gateway, readings, plane, log, (app) =>
+    serveNat(app, running, natReadings),
+  );
   const learning = (work: Promise<void>) => work.catch((e: unknown) => log.error({ err: e }, 'learning failed'));
   const tellDrops = (happened: readonly DataPlaneEvent[]) => {
     if (!events.idle) for (const e of happened) if (e.type === 'DROPPED') events.tell(dropNotice(e, names));

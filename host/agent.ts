@@ -214,6 +214,11 @@ export class HostAgent implements RecordPlane {
     return this.#learner.age(performance.now());
   }
 
+  ageOf(id: RoutingDomainId, key: string): number | undefined {
+    const heard = this.#learner.heardAt(id, key);
+    return heard === undefined ? undefined : (performance.now() - heard) / 1000;
+  }
+
   /** Waits for work in progress and gives the descriptors back; the data plane goes on. */
   close(): Promise<void> {
     return this.#turns.take(async () => {

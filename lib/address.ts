@@ -106,6 +106,11 @@ export function macBytes(m: Mac): Uint8Array {
 export function putMac(target: Uint8Array, at: number, m: Mac): void {
   for (let i = 0; i < 6; i++) target[at + i] = (nibble(m.charCodeAt(3 * i)) << 4) | nibble(m.charCodeAt(3 * i + 1));
 }
+
+export const NO_MAC = '00:00:00:00:00:00' as Mac;
+/** Whether it is for many: the lowest bit of its first byte (IEEE 802). */
+export const isGroup = (m: Mac): boolean => (nibble(m.charCodeAt(1)) & 1) === 1;
+
 const HEX = Array.from({ length: 256 }, (_, x) => x.toString(16).padStart(2, '0'));
 
 export const macFromBytes = (b: Uint8Array): Mac =>

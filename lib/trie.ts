@@ -69,7 +69,8 @@ export class Trie<V> {
     const hash = hashOf(key);
     let node = this.#root;
     for (let depth = 0; node && isBranch(node); depth++) node = node[branchAt(hash, depth)];
-    return node?.entries.find(([k]) => k === key)?.[1];
+    if (node) for (const entry of node.entries) if (entry[0] === key) return entry[1];
+    return undefined;
   }
 
   /** `undefined` takes the key away. */

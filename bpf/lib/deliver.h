@@ -4,6 +4,7 @@
 #include "nvgre.h"
 #include "outer.h"
 
+#define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 static __always_inline int deliver(struct __sk_buff *skb, const struct hnv_location *location)
@@ -16,12 +17,28 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct hnv_locat
 	return bpf_redirect_peer(location->port, 0);
 }
 
+/* The kernel's neighbour table resolves the next hop. */
+static __noinline int send_to_next_hop(const struct hnv_location *location)
+{
+	struct bpf_redir_neigh hop = {};
+
+	if (!location)
+		return TC_ACT_SHOT;
+	hop.nh_family = location->flags & HNV_LOCATION_IPV6 ? AF_INET6 : AF_INET;
+	if (location->flags & HNV_LOCATION_IPV6)
+		__builtin_memcpy(hop.ipv6_nh, &location->next_hop, sizeof(hop.ipv6_nh));
+	else
+		hop.ipv4_nh = location->next_hop.word[3];
+	return bpf_redirect_neigh(location->uplink, &hop, sizeof(hop), 0);
+}
+
 static __always_inline int encapsulate(struct __sk_buff *skb, const struct hnv_location *location,
 				       const struct inner *inner)
 {
-	if (unlikely(location->flags & HNV_LOCATION_IPV6))
-		return encapsulate_ipv6(skb, location, inner);
-	if (unlikely(location->flags & HNV_LOCATION_VXLAN))
-		return encapsulate_ipv4(skb, location, inner);
-	return encapsulate_nvgre(skb, location, inner);
+	if (likely(!(location->flags & HNV_LOCATION_SPECIAL)))
+		return encapsulate_nvgre(skb, location, inner);
+	if (location->flags & HNV_LOCATION_PLAIN)
+		return send_to_next_hop(location);
+	return location->flags & HNV_LOCATION_IPV6 ? encapsulate_ipv6(skb, location, inner) :
+						     encapsulate_ipv4(skb, location, inner);
 }

@@ -2,18 +2,18 @@
 /*
  * ICMP errors towards a port, from the distributed router (R-ENC-4, R-ENC-11; RFC 792, RFC 1191, RFC 1812 §4.3.2, RFC 4443).
  *
- * The packet is counted as dropped, and its frame is made into the answer. The answer quotes at most 128 bytes: more than the
+ * The packet is counted as dropped, and its frame is made into the answer. The answer quotes at most 96 bytes: more than the
  * 64 bits of RFC 792 that every sender can work with, fewer than RFC 1812 and RFC 4443 would like.
  *
  * A packet without DF that does not fit is answered in the same way: RFC 7637 §4 leaves fragments before encapsulation to the
  * sender, a program here cannot make them, and a sender that hears of the MTU makes its own.
  */
 #pragma once
-#include "bucket.h"
 #include "drop.h"
 #include "icmp.h"
 #include "maps.h"
 #include "packet.h"
+#include "port-bucket.h"
 #include "route.h"
 
 #define ERROR_RATE 1000
@@ -29,21 +29,6 @@ struct error_ipv6 {
 	struct icmp_error icmp;
 };
 
-/* True when the port may cause one more of `kind`. A bucket begins full. */
-static __noinline bool port_may(__u32 port, __u32 kind, __u32 rate, __u32 burst)
-{
-	struct hnv_bucket_key key = { .port = port, .kind = kind };
-	struct hnv_bucket *bucket = bpf_map_lookup_elem(&buckets, &key);
-
-	if (!bucket) {
-		struct hnv_bucket full = { .filled = bpf_ktime_get_ns(), .tokens = burst - 1 };
-
-		bpf_map_update_elem(&buckets, &key, &full, BPF_ANY);
-		return true;
-	}
-	return take_token(bucket, rate, burst);
-}
-
 static __noinline int send_error_ipv4(struct __sk_buff *skb, struct hnv_port *port, __u32 reason, __u32 mtu)
 {
 	struct error_ipv4 out = {};
@@ -57,7 +42,7 @@ static __noinline int send_error_ipv4(struct __sk_buff *skb, struct hnv_port *po
 		quoted = ERROR_QUOTE;
 	if (quoted < sizeof(*in) || bpf_skb_load_bytes(skb, sizeof(struct ethhdr), in, quoted))
 		return TC_ACT_SHOT;
-	if (!may_answer_ipv4(skb, in) || !port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+	if (!may_answer_ipv4(skb, in))
 		return TC_ACT_SHOT;
 
 	source = mapped(in->saddr);
@@ -124,7 +109,7 @@ static __noinline int send_error_ipv6(struct __sk_buff *skb, struct hnv_port *po
 	if (quoted < sizeof(*in) || bpf_skb_load_bytes(skb, sizeof(struct ethhdr), in, quoted))
 		return TC_ACT_SHOT;
 	source = address_at(&in->saddr);
-	if (!may_answer_ipv6(skb, in, &source) || !port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+	if (!may_answer_ipv6(skb, in, &source))
 		return TC_ACT_SHOT;
 
 	from = address_at(&in->daddr);
@@ -149,15 +134,19 @@ static __noinline int send_error_ipv6(struct __sk_buff *skb, struct hnv_port *po
 	return bpf_redirect(skb->ifindex, 0);
 }
 
-/* Counts the packet as dropped, then answers: two calls, because their stacks together are too deep. */
+/* Counts the packet as dropped, then answers: calls one after the other, because their stacks together are too deep. */
 static __always_inline int error_ipv4(struct __sk_buff *skb, struct hnv_port *port, __u32 reason, __u32 mtu)
 {
 	drop_sent(skb, port->rdid, reason);
+	if (!port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+		return TC_ACT_SHOT;
 	return send_error_ipv4(skb, port, reason, mtu);
 }
 
 static __always_inline int error_ipv6(struct __sk_buff *skb, struct hnv_port *port, __u32 reason, __u32 mtu)
 {
 	drop_sent(skb, port->rdid, reason);
+	if (!port_may(skb->ifindex, HNV_BUCKET_ERROR, ERROR_RATE, ERROR_BURST))
+		return TC_ACT_SHOT;
 	return send_error_ipv6(skb, port, reason, mtu);
 }

@@ -55,7 +55,7 @@ static __noinline int send_ipv6(struct __sk_buff *skb, struct hnv_port *port)
 	__u32 reason = HNV_NO_RECORD, l4 = 0, rdid, longest;
 	struct hnv_address source, destination;
 	struct hnv_location *location;
-	struct inner inner;
+	struct inner inner = {};
 	__u8 tcp_words = 5, type = 0;
 	struct ethhdr *eth;
 	struct ipv6hdr *ip;
@@ -83,15 +83,18 @@ static __noinline int send_ipv6(struct __sk_buff *skb, struct hnv_port *port)
 	destination = address_at(&ip->daddr);
 	routed = is_router_mac(eth->h_dest);
 
-	if (ip->nexthdr == IPPROTO_ICMPV6 && type == NEIGHBOUR_SOLICITATION)
+	if (ip->nexthdr == IPPROTO_ICMPV6 && (type == NEIGHBOUR_SOLICITATION || type == NEIGHBOUR_ADVERTISEMENT))
 		return answer_neighbour(skb, port);
 	if (!(port->flags & HNV_PORT_GATEWAY) && !is_unspecified(&source) && !owns_ipv6(port, &source, skb->ifindex))
 		return drop_sent(skb, rdid, HNV_SPOOFED_CA);
 	if (ip->nexthdr == IPPROTO_ICMPV6 ? type >= ROUTER_SOLICITATION && type <= REDIRECT :
 					    !routed && is_extension(ip->nexthdr) && ip->hop_limit == NEIGHBOUR_HOP_LIMIT)
 		return drop_sent(skb, rdid, HNV_NEIGHBOUR);
-	if (is_group_mac(eth->h_dest) || is_multicast_ipv6(&destination))
-		return drop_sent(skb, rdid, HNV_MULTICAST);
+	if (is_group_mac(eth->h_dest) || is_multicast_ipv6(&destination)) {
+		if (!is_group_mac(eth->h_dest) || !(subnet_flags(port->vsid) & HNV_VSID_REPLICATE))
+			return drop_sent(skb, rdid, HNV_MULTICAST);
+		return is_unspecified(&source) ? drop_sent(skb, rdid, HNV_SPOOFED_CA) : replicate(skb, rdid, port->vsid, false);
+	}
 	if (is_unspecified(&source))
 		return drop_sent(skb, rdid, HNV_SPOOFED_CA);
 	if ((ip->nexthdr == IPPROTO_GRE || (ip->nexthdr == IPPROTO_UDP && l4 >> 16 == bpf_htons(VXLAN_PORT))) &&

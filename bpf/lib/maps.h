@@ -9,8 +9,10 @@ HNV_HASH(ports, __u32, struct hnv_port, 1 << 14);
 HNV_HASH(records, struct hnv_record_key, struct hnv_location, 1 << 20);
 HNV_HASH(macs, struct hnv_mac_key, struct hnv_location, 1 << 20);
 HNV_HASH(tunnels, struct hnv_tunnel_key, struct hnv_tunnel, 1 << 18);
-HNV_HASH(vsids, __u32, __u32, 1 << 16);
+HNV_HASH(vsids, __u32, struct hnv_vsid, 1 << 16);
 HNV_HASH(providers, struct hnv_address, __u32, 1 << 14);
+
+HNV_HASH(replicas, struct hnv_replica_key, struct hnv_location, 1 << 18);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

@@ -63,13 +63,52 @@ static __noinline bool known_neighbour(struct hnv_port *port, struct hnv_address
 	return true;
 }
 
-static __noinline int answer_neighbour(struct __sk_buff *skb, struct hnv_port *port)
+/* The answer to `source`, or to all nodes when the asker has no address yet (RFC 4861 §7.2.4). */
+static __noinline int advertise(struct __sk_buff *skb, struct hnv_port *port, struct hnv_address *target,
+				struct hnv_address *source, __u8 *mac)
 {
 	struct advertisement out = {};
-	struct hnv_address source, target;
+	bool probe;
+
+	if (!port || !target || !source || !mac)
+		return TC_ACT_SHOT;
+	probe = is_unspecified(source);
+	out.type = bpf_htons(ETH_P_IPV6);
+	put_mac(out.destination, port->mac);
+	if (probe) {
+		out.destination[0] = bpf_htons(0x3333);
+		out.destination[1] = 0;
+		out.destination[2] = bpf_htons(1);
+		source->word[0] = bpf_htonl(0xff020000);
+		source->word[3] = bpf_htonl(1);
+	}
+	put_mac(out.source, mac);
+	out.ip.version = 6;
+	out.ip.payload_len = bpf_htons(sizeof(out.icmp));
+	out.ip.nexthdr = IPPROTO_ICMPV6;
+	out.ip.hop_limit = NEIGHBOUR_HOP_LIMIT;
+	__builtin_memcpy(&out.ip.saddr, target, sizeof(*target));
+	__builtin_memcpy(&out.ip.daddr, source, sizeof(*source));
+	out.icmp.type = NEIGHBOUR_ADVERTISEMENT;
+	out.icmp.flags = ADVERTISE_OVERRIDE | (probe ? 0 : ADVERTISE_SOLICITED) |
+			 (is_router_mac(mac) ? ADVERTISE_ROUTER : 0);
+	out.icmp.target = *target;
+	out.icmp.option = TARGET_LINK_LAYER_ADDRESS;
+	out.icmp.eights = 1;
+	put_mac(out.icmp.mac, mac);
+	out.icmp.checksum = checksum_icmpv6(&out.ip, &out.icmp, sizeof(out.icmp), sizeof(out.icmp));
+	if (!emptied(skb, ADVERTISEMENT_BYTES) ||
+	    bpf_skb_store_bytes(skb, 0, out.destination, ADVERTISEMENT_BYTES, 0))
+		return drop_sent(skb, port->rdid, HNV_ADJUST_FAILED);
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+static __noinline int answer_neighbour(struct __sk_buff *skb, struct hnv_port *port)
+{
+	struct hnv_address source, target, claimed;
 	struct solicitation *ask;
 	struct ipv6hdr *ip;
-	bool probe;
+	bool probe, learning, told;
 	__u8 mac[8] __attribute__((aligned(8)));
 
 	if (!port)
@@ -80,45 +119,25 @@ static __noinline int answer_neighbour(struct __sk_buff *skb, struct hnv_port *p
 	ask = (void *)(ip + 1);
 	if ((void *)(ask + 1) > PACKET_END(skb))
 		return drop_sent(skb, port->rdid, HNV_TRUNCATED);
-	if (ask->type != NEIGHBOUR_SOLICITATION || ask->code != 0 || ip->hop_limit != NEIGHBOUR_HOP_LIMIT)
+	learning = learns(port->vsid);
+	told = ask->type == NEIGHBOUR_ADVERTISEMENT;
+	if (ask->code != 0 || ip->hop_limit != NEIGHBOUR_HOP_LIMIT)
 		return drop_sent(skb, port->rdid, HNV_NEIGHBOUR);
 	source = address_at(&ip->saddr);
 	target = address_at(&ask->target);
 	probe = is_unspecified(&source);
-	if (!probe && !owns_ipv6(port, &source, skb->ifindex))
+	if (told && (!learning || probe))
+		return drop_sent(skb, port->rdid, HNV_NEIGHBOUR);
+	claimed = told ? target : source;
+	if (!probe && !(learning && !is_link_local(&claimed) ? teach_from(skb, port, &claimed) :
+							      owns_ipv6(port, &claimed, skb->ifindex)))
 		return drop_sent(skb, port->rdid, HNV_SPOOFED_CA);
+	if (told)
+		return replicate(skb, port->rdid, port->vsid, false);
 	if (owns_ipv6(port, &target, skb->ifindex))
 		return drop_sent(skb, port->rdid, HNV_MULTICAST);
 	if (!known_neighbour(port, &target, mac))
-		return drop_sent(skb, port->rdid, HNV_NO_RECORD);
+		return learning ? replicate(skb, port->rdid, port->vsid, true) : drop_sent(skb, port->rdid, HNV_NO_RECORD);
 
-	out.type = bpf_htons(ETH_P_IPV6);
-	put_mac(out.destination, port->mac);
-	if (probe) {
-		/* All nodes, RFC 4861 §7.2.4: the asker has no address yet. */
-		out.destination[0] = bpf_htons(0x3333);
-		out.destination[1] = 0;
-		out.destination[2] = bpf_htons(1);
-		source.word[0] = bpf_htonl(0xff020000);
-		source.word[3] = bpf_htonl(1);
-	}
-	put_mac(out.source, mac);
-	out.ip.version = 6;
-	out.ip.payload_len = bpf_htons(sizeof(out.icmp));
-	out.ip.nexthdr = IPPROTO_ICMPV6;
-	out.ip.hop_limit = NEIGHBOUR_HOP_LIMIT;
-	__builtin_memcpy(&out.ip.saddr, &target, sizeof(target));
-	__builtin_memcpy(&out.ip.daddr, &source, sizeof(source));
-	out.icmp.type = NEIGHBOUR_ADVERTISEMENT;
-	out.icmp.flags = ADVERTISE_OVERRIDE | (probe ? 0 : ADVERTISE_SOLICITED) |
-			 (is_router_mac(mac) ? ADVERTISE_ROUTER : 0);
-	out.icmp.target = target;
-	out.icmp.option = TARGET_LINK_LAYER_ADDRESS;
-	out.icmp.eights = 1;
-	put_mac(out.icmp.mac, mac);
-	out.icmp.checksum = checksum_icmpv6(&out.ip, &out.icmp, sizeof(out.icmp), sizeof(out.icmp));
-	if (!emptied(skb, ADVERTISEMENT_BYTES) ||
-	    bpf_skb_store_bytes(skb, 0, out.destination, ADVERTISEMENT_BYTES, 0))
-		return drop_sent(skb, port->rdid, HNV_ADJUST_FAILED);
-	return bpf_redirect(skb->ifindex, 0);
+	return advertise(skb, port, &target, &source, mac);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Outer headers: NVGRE (RFC 7637) and VXLAN (RFC 7348), over IPv4 and IPv6. DSCP and ECN are copied (RFC 2983 uniform,
- * RFC 6040 normal mode), the TTL is our own (R-ENC-11).
+ * Outer headers: NVGRE (RFC 7637) and VXLAN (RFC 7348), over IPv4 and IPv6. ECN is copied (RFC 6040 normal mode), and DSCP
+ * unless the virtual subnet has one for all (RFC 2983, pipe model); the TTL is our own (R-ENC-11).
  *
  * The UDP checksum of VXLAN is zero, over IPv6 as well (RFC 6935 allows it for tunnels; RFC 6936 says when it is safe: the
  * tenant's packet has checksums of its own, and a frame of a wrong VNI meets the tunnels map).
@@ -25,6 +25,7 @@
 struct inner {
 	struct ethernet eth;
 	__u32 flow;
+	__u32 mark; /* of a frame that is no IP packet: with it, it comes back once its outer header is written */
 	__u8 tos;
 };
 
@@ -135,6 +136,27 @@ static __always_inline bool make_room(struct __sk_buff *skb, __u32 bytes, __u64 
 					    (outer_ipv6 ? ADJ_ROOM_DECAP_L3_IPV6 : ADJ_ROOM_DECAP_L3_IPV4));
 }
 
+/* The tenant's traffic class, or the DSCP that the virtual subnet has for all; ECN is copied always. */
+static __always_inline __u8 outer_tos(const struct hnv_location *location, const struct inner *inner)
+{
+	if (!(location->flags & HNV_LOCATION_DSCP))
+		return inner->tos;
+	return location->flags >> HNV_LOCATION_DSCP_SHIFT << 2 | (inner->tos & ECN_MASK);
+}
+
+/* Puts `bytes` less the inner Ethernet header, which is there already, before a frame that is no IP packet. */
+static __always_inline int prepend(struct __sk_buff *skb, const struct hnv_location *location, const struct inner *inner,
+				   const void *outer, __u32 bytes, __be16 type)
+{
+	__be16 eth[7] = { [6] = type };
+
+	if (bpf_skb_change_head(skb, bytes, 0) || bpf_skb_store_bytes(skb, 0, eth, sizeof(eth), 0) ||
+	    bpf_skb_store_bytes(skb, sizeof(eth), outer, bytes - sizeof(struct ethhdr), 0))
+		return drop_sent(skb, location->rdid, HNV_ADJUST_FAILED);
+	skb->mark = inner->mark;
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+}
+
 #define ROOM_FLAGS                                                                      \
 	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr)) | \
 	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH)
@@ -154,7 +176,7 @@ static __noinline int encapsulate_ipv4(struct __sk_buff *skb, const struct hnv_l
 	length = skb->len + sizeof(out.ip) + (vxlan ? VXLAN_BYTES : NVGRE_BYTES);
 	out.ip.version = 4;
 	out.ip.ihl = 5;
-	out.ip.tos = inner->tos;
+	out.ip.tos = outer_tos(location, inner);
 	/* A length of 0: a GSO packet beyond 16 bits, its segments get their own. */
 	out.ip.tot_len = length > 0xffff ? 0 : bpf_htons(length);
 	out.ip.frag_off = bpf_htons(DONT_FRAGMENT);
@@ -166,6 +188,9 @@ static __noinline int encapsulate_ipv4(struct __sk_buff *skb, const struct hnv_l
 	if (vxlan) {
 		write_vxlan(&out.vxlan.udp, location, inner, length - sizeof(out.ip));
 		store_ethernet(&out.vxlan.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IP));
 		if (make_room(skb, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
 			      ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP, false) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out,
@@ -174,6 +199,9 @@ static __noinline int encapsulate_ipv4(struct __sk_buff *skb, const struct hnv_l
 	} else {
 		write_nvgre(&out.nvgre.gre, location, inner);
 		store_ethernet(&out.nvgre.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + NVGRE_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IP));
 		if (make_room(skb, OVERHEAD, ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE,
 			      false) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out, OVERHEAD, 0))
@@ -196,7 +224,7 @@ static __noinline int encapsulate_ipv6(struct __sk_buff *skb, const struct hnv_l
 	__builtin_memcpy(hop.ipv6_nh, &location->next_hop, sizeof(hop.ipv6_nh));
 	length = skb->len + (vxlan ? VXLAN_BYTES : NVGRE_BYTES);
 	/* RFC 6438: the flow label carries the same entropy for networks that look no further. */
-	*(__be32 *)&out.ip = bpf_htonl(0x60000000 | (__u32)inner->tos << 20 | inner->flow >> 16);
+	*(__be32 *)&out.ip = bpf_htonl(0x60000000 | (__u32)outer_tos(location, inner) << 20 | inner->flow >> 16);
 	out.ip.payload_len = length > 0xffff ? 0 : bpf_htons(length);
 	out.ip.nexthdr = vxlan ? IPPROTO_UDP : IPPROTO_GRE;
 	out.ip.hop_limit = OUTER_TTL;
@@ -205,6 +233,9 @@ static __noinline int encapsulate_ipv6(struct __sk_buff *skb, const struct hnv_l
 	if (vxlan) {
 		write_vxlan(&out.vxlan.udp, location, inner, length);
 		store_ethernet(&out.vxlan.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IPV6));
 		if (make_room(skb, sizeof(out.ip) + VXLAN_BYTES + sizeof(struct ethhdr),
 			      ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP, true) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out,
@@ -213,6 +244,9 @@ static __noinline int encapsulate_ipv6(struct __sk_buff *skb, const struct hnv_l
 	} else {
 		write_nvgre(&out.nvgre.gre, location, inner);
 		store_ethernet(&out.nvgre.eth, &inner->eth);
+		if (inner->mark)
+			return prepend(skb, location, inner, &out, sizeof(out.ip) + NVGRE_BYTES + sizeof(struct ethhdr),
+				       bpf_htons(ETH_P_IPV6));
 		if (make_room(skb, sizeof(out.ip) + NVGRE_BYTES + sizeof(struct ethhdr),
 			      ROOM_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE, true) &&
 		    !bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &out,
@@ -241,6 +275,17 @@ static __always_inline bool merge_congestion(struct iphdr *inner, __u8 outer_tos
 	if (ecn >= 0 && ecn != (inner->tos & ECN_MASK))
 		set_tos(inner, (inner->tos & ~ECN_MASK) | ecn);
 	return ecn >= 0;
+}
+
+/* RFC 2983 §3.1, the uniform model: the inner packet takes the outer one's DSCP. */
+static __always_inline void take_dscp(struct iphdr *inner, __u8 outer_tos)
+{
+	set_tos(inner, (outer_tos & ~ECN_MASK) | (inner->tos & ECN_MASK));
+}
+
+static __always_inline void take_dscp_ipv6(struct ipv6hdr *inner, __u8 outer_tos)
+{
+	set_traffic_class(inner, (outer_tos & ~ECN_MASK) | (traffic_class(inner) & ECN_MASK));
 }
 
 static __always_inline bool merge_congestion_ipv6(struct ipv6hdr *inner, __u8 outer_tos)

@@ -10,6 +10,7 @@ const KEYS: Readonly<Record<string, string>> = {
   mac: 'MACAddress',
   nextHop: 'NextHop',
   providerAddress: 'ProviderAddress',
+  rule: 'Rule',
 };
 
 /** A record's VirtualSubnetID is an internal interface's IsolationID. */

@@ -15,6 +15,7 @@ const LISTS = [
   ['VMNetworkAdapter', 'VirtualSubnetID'],
   ['NetVirtualizationCustomerRoute', 'VirtualSubnetID'],
   ['NetVirtualizationLookupRecord', 'VirtualSubnetID'],
+  ['VirtualSubnet', 'VirtualSubnetID'],
 ] as const;
 
 /** One problem for each virtual subnet that a later routing domain takes from an earlier one. */

@@ -45,7 +45,7 @@ export const providerAddress = section(
   {
     title: 'NetVirtualizationProviderAddress',
     description: 'A provider address (PA): the outer address of the overlay on this machine.',
-    notServed: ['VlanID', 'MACAddress', 'InterfaceIndex'],
+    notServed: ['MACAddress', 'InterfaceIndex'],
   },
   {
     InterfaceAlias: field({ description: 'A NetAdapter with the role Provider.' }, objectName()),
@@ -54,6 +54,13 @@ export const providerAddress = section(
       address(),
     ),
     PrefixLength: field({ description: 'Length of its prefix.', unit: 'bits' }, integer(1, 128)),
+    VlanID: field(
+      {
+        description:
+          'VLAN of the provider network (802.1Q) that the address is in: its frames bear the tag, and without it none is taken for it.',
+      },
+      integer(1, 4094).optional(),
+    ),
   },
 );
 

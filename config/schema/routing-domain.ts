@@ -144,8 +144,12 @@ export const vmNetworkAdapter = section(
     ),
     MACAddress: field({ description: 'The MAC address that the VM sends from; no other is let through.' }, mac()),
     IPAddress: field(
-      { description: 'The customer addresses that the VM may send from, one or a list.', atLeast: 1 },
-      z.array(address()),
+      {
+        description:
+          'The customer addresses that the VM may send from, one or a list. Without them they are learned: the virtual subnet needs `DynamicLearning`.',
+        otherwise: 'learned',
+      },
+      z.array(address()).optional(),
     ),
   },
 );

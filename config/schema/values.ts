@@ -1,5 +1,5 @@
 /** The values that stand in the YAML, each with the form it takes and what to do when it does not. */
-import type { RoutingDomainId, SubnetMetric } from '../../compartments/compartment.ts';
+import type { DscpPolicy, RoutingDomainId, SubnetMetric } from '../../compartments/compartment.ts';
 import { type Address, type Family, familyOf, type Mac, parseAddress, parseMac } from '../../lib/address.ts';
 import { type Prefix, parsePrefix, prefixFamily } from '../../lib/prefix.ts';
 import { quoted, scalar } from './field.ts';
@@ -146,6 +146,14 @@ export const interfaceAddress = () =>
     if (prefixLength === 0 || (short && network === `${value}/${prefixLength}`))
       return { cure: 'this is the network itself: write the address of the interface in it' };
     return { value: { address: value, prefixLength } };
+  });
+
+/** RFC 2983: the tenant's own, or always one. */
+export const dscp = () =>
+  scalar<DscpPolicy>({ expected: 'Copy, Uniform or a number from 0 to 63' }, (text) => {
+    if (text === 'Copy' || text === 'Uniform') return { value: text };
+    const value = /^(0|[1-9]\d?)$/.test(text) ? Number(text) : Number.NaN;
+    return value <= 63 ? { value } : { cure: 'write Copy, Uniform or the number of the code point, for instance 46' };
   });
 
 export const DEFAULT_METRIC = 256;

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { describeOp } from '../../compartments/plan.ts';
 import type { Op } from '../../compartments/resource.ts';
 import { RECORD_KINDS } from '../../encap/records.ts';
+import { SAMPLING } from '../drops.ts';
 import { NOTICE_TYPES, type Notice } from '../hub.ts';
 import type { RecordPlane, RecordRefusal } from '../plane.ts';
 import type { Properties } from '../properties.ts';
@@ -48,7 +49,7 @@ export function serveRecords(app: FastifyInstance, plane: RecordPlane, opRows: (
       return reply.code(404).send({ code: 'NO_KIND', message: `records are of kind ${RECORD_KINDS.join(', ')}` });
     const store = plane.records();
     if (!store) return reply.code(409).send(NOT_CONFIGURED);
-    return rowsOf(store, kind, { ...request.query });
+    return rowsOf(store, kind, { ...request.query }, plane.ageOf?.bind(plane));
   });
 
   app.get<{ Querystring: { type?: string } }>('/v1/events', async (request, reply) => {
@@ -61,6 +62,7 @@ export function serveRecords(app: FastifyInstance, plane: RecordPlane, opRows: (
     out.flushHeaders();
     let lost = 0;
     const line = (value: unknown) => out.write(`${JSON.stringify(value)}\n`);
+    if (type !== 'learned') line(SAMPLING);
     const end = plane.events.subscribe((notice: Notice) => {
       if (type !== undefined && notice.type !== type) return;
       if (out.writableLength > BACKLOG_BYTES) lost++;

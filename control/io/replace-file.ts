@@ -2,12 +2,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Mode 0600. Throws what the file system says. */
-export function replaceFile(file: string, data: string | Uint8Array): void {
+/** Mode 0600; the data as a whole or in pieces. Throws what the file system says. */
+export function replaceFile(file: string, data: string | Uint8Array | Iterable<string>): void {
   const temporary = `${file}.new`;
   const fd = fs.openSync(temporary, 'w', 0o600);
   try {
-    fs.writeFileSync(fd, data);
+    if (typeof data === 'string' || data instanceof Uint8Array) fs.writeFileSync(fd, data);
+    else for (const piece of data) fs.writeFileSync(fd, piece);
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);

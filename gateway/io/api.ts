@@ -8,8 +8,8 @@ import fastify, { type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { describeOp, worstImpact } from '../../compartments/plan.ts';
-import type { EventHub } from '../../control/hub.ts';
 import { listen, serveRecords } from '../../control/io/api.ts';
+import type { RecordPlane } from '../../control/plane.ts';
 import type { Result } from '../../lib/result.ts';
 import type { Change, Gateway, Refusal } from '../gateway.ts';
 import type { Readings } from '../show/readings.ts';
@@ -41,7 +41,7 @@ export async function serveApi(
   socket: string,
   gateway: Gateway,
   readings: Readings,
-  events: EventHub,
+  plane: RecordPlane,
   log: Logger,
   more: (app: FastifyInstance) => void = () => undefined,
 ): Promise<FastifyInstance> {
@@ -84,9 +84,7 @@ export async function serveApi(
   );
 
   more(app);
-  serveRecords(app, { records: () => gateway.records, changeRecords: (c) => gateway.changeRecords(c), events }, (ops) =>
-    changeRows(gateway, { ops, notes: [] }),
-  );
+  serveRecords(app, plane, (ops) => changeRows(gateway, { ops, notes: [] }));
   await listen(app, socket);
   return app;
 }

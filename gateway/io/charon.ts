@@ -65,8 +65,12 @@ export class Charon implements Tunnels {
     });
     this.#monitor.on('notice', (text) => log.warn(text));
     this.#monitor.on('changed', (interfaces) => {
-      for (const name of interfaces)
-        log.info({ interface: name, state: this.#monitor.states().get(name)?.connectionState }, 'S2S interface');
+      for (const name of interfaces) {
+        const { connectionState, lastError } = this.#monitor.states().get(name) ?? {};
+        // Why a dial failed is nowhere else once the next one has begun.
+        const reason = connectionState !== 'Connected' && lastError ? { reason: lastError } : {};
+        log.info({ interface: name, state: connectionState, ...reason }, 'S2S interface');
+      }
       notice({ type: 'tunnels-changed', interfaces });
     });
   }

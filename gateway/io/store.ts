@@ -1,6 +1,7 @@
 /**
  * What the gateway keeps on disk under its state directory: slot numbers, the configuration in force, records of run
- * time, and the key of the digests by which loaded connections are compared. Every file is replaced as a whole, so a crash leaves the old or the new.
+ * time, and the key of the digests by which loaded connections are compared. Every file but the records (`control/io/record-files.ts`)
+ * is replaced as a whole, so a crash leaves the old or the new.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';

@@ -27,7 +27,7 @@ export const pageOf = (netns: string, marker: string): string => {
 };
 
 /** Size of the file `transfer` of each web server. */
-export const TRANSFER_BYTES = 4_000_000;
+export const TRANSFER_BYTES = 1_500_000;
 
 const OBJECT = '/usr/lib/hnv-gateway/bpf/overlay.bpf.o';
 const HOST_NAMES = Object.keys(HOSTS) as HostName[];

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import type { OverlayInput } from '../../encap/overlay.ts';
 import { ACTION, type DataPath, type Run } from './data-path.ts';
-import { Model, type Verdict } from './model.ts';
+import { Model, type Told, type Verdict } from './model.ts';
+
+const MARK_REPLICA = 0x484e5600; // HNV_MARK_REPLICA
 
 /**
  * Entropy that the data plane chooses, and the outer Ethernet header, which the kernel writes only after the program: zeros in
@@ -28,32 +30,54 @@ export function assertSame(got: Run, want: Verdict, what: string): void {
     if (want.answer) assert.equal(hex(got.frame), hex(want.answer), what);
     return;
   }
-  const action = want.verdict === 'pass' ? ACTION.pass : ACTION.redirect;
+  const action = { pass: ACTION.pass, copied: ACTION.copied, send: ACTION.redirect }[want.verdict];
   assert.deepEqual([got.action, got.drop], [action, undefined], what);
-  if (want.verdict === 'pass') return;
+  if (want.verdict !== 'send') return;
   if (want.encapsulated)
     assert.equal(withoutChoices(got.frame, want.encapsulated), withoutChoices(want.frame, want.encapsulated), what);
   else assert.equal(hex(got.frame), hex(want.frame), what);
 }
 
+/** What the control plane is told of by the last frame. */
+export function assertTold(path: DataPath, model: Model, what: string): readonly Told[] {
+  const told = path.events().flatMap(({ type, ...e }) => (type === 'LEARNED' ? [e as Told] : []));
+  assert.deepEqual(told, model.told(), what);
+  return told;
+}
+
 export interface Compared {
   port(device: string, frame: Uint8Array, what?: string): Run;
+  /** What was told by the last frame of a port or the wire. */
+  told(): readonly Told[];
+  /** The copy of a frame for the machine with that number. */
+  replica(device: string, frame: Uint8Array, n: number, what?: string): Run;
   wire(frame: Uint8Array, what?: string): Run;
 }
 
 /** Both over one policy; the run is given back for further questions. */
 export function compared(path: DataPath, input: OverlayInput): Compared {
   const model = new Model(input);
+  // Events of drops are left to others where none is of what was learned.
+  const speaks = input.domains.some((d) => d.virtualSubnets);
+  let told: readonly Told[] = [];
   const index = (device: string): number => input.link(device)!.index;
   return {
+    told: () => told,
     port(device, frame, what = device) {
       const run = path.run('port', index(device), frame);
       assertSame(run, model.port(index(device), frame), what);
+      if (speaks) told = assertTold(path, model, what);
+      return run;
+    },
+    replica(device, frame, n, what = `${device} ${n}`) {
+      const run = path.run('port', index(device), frame, { mark: MARK_REPLICA | n });
+      assertSame(run, model.replica(index(device), frame, n), what);
       return run;
     },
     wire(frame, what = 'nic') {
       const run = path.run('wire', index('nic'), frame);
       assertSame(run, model.wire(frame), what);
+      if (speaks) told = assertTold(path, model, what);
       return run;
     },
   };

@@ -20,9 +20,12 @@ import { World } from '../netns/world.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const SK_BUFF = 192; // struct __sk_buff
-const AT = { ifindex: 40, gsoSize: 176 };
-const BUCKET_ERROR = 1; // HNV_BUCKET_ERROR
-export const ACTION = { pass: 0, drop: 2, redirect: 7 } as const;
+const AT = { mark: 8, ifindex: 40, gsoSize: 176 };
+const BUCKETS = [1, 2, 3]; // HNV_BUCKET_ of ports
+const BUCKET_HEAR = 4; // HNV_BUCKET_HEAR, of virtual subnets
+/** Of every device: what is sent to another is not the machine's. */
+export const DEVICE_MAC = '02:00:00:00:00:01';
+export const ACTION = { pass: 0, drop: 2, copied: 4, redirect: 7 } as const;
 
 export interface Run {
   readonly action: number;
@@ -39,6 +42,7 @@ export class DataPath {
   readonly #events: RingBuf;
   readonly #drops: BpfMap;
   readonly #buckets: BpfMap;
+  readonly #vsids: readonly number[];
 
   /** Makes devices with the given indexes in a namespace of its own, because a frame must have come from somewhere. */
   constructor(input: OverlayInput, indexes: readonly number[]) {
@@ -46,26 +50,35 @@ export class DataPath {
     const ns = this.#world.ns('bpf');
     this.#world.sh(
       ns,
-      indexes.map((i) => `ip link add d${i} index ${i} type veth peer name x${i} index ${1000 + i}`).join('\n'),
+      indexes
+        .map((i) => `ip link add d${i} index ${i} address ${DEVICE_MAC} type veth peer name x${i} index ${1000 + i}`)
+        .join('\n'),
     );
     this.#netns = fs.openSync(this.#world.nsPath(ns), 'r');
     this.#object = new BpfObject(path.join(root, 'dist/bpf/overlay.bpf.o'));
     this.#events = new RingBuf(this.#object.map('events'));
     this.#drops = this.#object.map('drops');
     this.#buckets = this.#object.map('buckets');
+    this.#vsids = input.domains.flatMap((d) => (d.virtualSubnets ?? []).map((s) => s.vsid));
     const maps = new Map(ENTRY_MAPS.map((name) => [name as string, this.#object.map(name)]));
     for (const r of overlayResources(input))
       if (r.kind === 'entry')
         maps.get(r.spec.map)!.set(Buffer.from(r.spec.key, 'hex'), Buffer.from(r.spec.value, 'hex'));
   }
 
-  run(program: keyof typeof PROGRAMS, ifindex: number, frame: Uint8Array, gsoSize = 0): Run {
+  run(
+    program: keyof typeof PROGRAMS,
+    ifindex: number,
+    frame: Uint8Array,
+    { gsoSize = 0, mark = 0, keepBuckets = false } = {},
+  ): Run {
     const drops = this.#drops;
-    this.#fillBuckets(ifindex);
+    if (!keepBuckets) this.#fillBuckets(ifindex);
     for (const batch of [...drops.batches()]) for (const [key] of batch) drops.delete(key);
     const ctx = Buffer.alloc(SK_BUFF);
     ctx.writeUInt32LE(ifindex, AT.ifindex);
     ctx.writeUInt32LE(gsoSize, AT.gsoSize);
+    ctx.writeUInt32LE(mark, AT.mark);
     const fd = this.#object.progFd(PROGRAMS[program]);
     const { ret, data } = inNetns(this.#netns, () => testRun(fd, Buffer.from(frame), ctx));
     const counted = [...drops.batches()].flat().map(([key]) => decodeDropKey(key));
@@ -82,8 +95,15 @@ export class DataPath {
   #fillBuckets(ifindex: number): void {
     const key = Buffer.alloc(8);
     key.writeUInt32LE(ifindex, 0);
-    key.writeUInt32LE(BUCKET_ERROR, 4);
-    this.#buckets.delete(key);
+    for (const kind of BUCKETS) {
+      key.writeUInt32LE(kind, 4);
+      this.#buckets.delete(key);
+    }
+    key.writeUInt32LE(BUCKET_HEAR, 4);
+    for (const vsid of this.#vsids) {
+      key.writeUInt32LE(vsid, 0);
+      this.#buckets.delete(key);
+    }
   }
 
   /** What the data plane has told since the last call. */

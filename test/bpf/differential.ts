@@ -1,17 +1,19 @@
 /** The differential test: random frames through BPF_PROG_TEST_RUN and through the model, for each way to encapsulate. */
 import fc from 'fast-check';
 import type { OverlayInput } from '../../encap/overlay.ts';
-import { assertSame } from './compare.ts';
+import { assertSame, assertTold } from './compare.ts';
 import { DataPath } from './data-path.ts';
 import { randomFrames } from './frames.ts';
 import { Model, type Verdict } from './model.ts';
-import { LINKS, MIXED, STRAY } from './policy.ts';
+import { LEARNING, LINKS, MIXED, STRAY } from './policy.ts';
 
 /** Policies under which the frames run, an equal share each. */
 const POLICIES: readonly OverlayInput[] = [
   MIXED,
   { ...MIXED, encapsulation: 'VXLAN' },
   { ...MIXED, encapsulation: 'VXLAN', decapsulation: ['NVGRE', 'VXLAN'] },
+  LEARNING,
+  { ...LEARNING, encapsulation: 'VXLAN', decapsulation: ['NVGRE', 'VXLAN'] },
 ];
 
 const nameOf = (v: Verdict): string =>
@@ -19,7 +21,7 @@ const nameOf = (v: Verdict): string =>
     ? `drop ${v.reason}${v.answer ? ', answered' : ''}`
     : v.verdict === 'send'
       ? (v.encapsulated ?? 'send')
-      : 'pass';
+      : v.verdict;
 
 export interface Fuzzed {
   readonly compared: number;
@@ -40,7 +42,9 @@ export async function fuzz(frames: number, seed: number): Promise<Fuzzed> {
         fc.property(randomFrames(input), (f) => {
           const index = input.link(f.side === 'port' ? f.device : 'nic')!.index;
           const want = f.side === 'port' ? model.port(index, f.frame) : model.wire(f.frame);
-          assertSame(path.run(f.side, index, f.frame), want, Buffer.from(f.frame).toString('hex'));
+          const what = Buffer.from(f.frame).toString('hex');
+          assertSame(path.run(f.side, index, f.frame), want, what);
+          if (input.domains.some((d) => d.virtualSubnets)) assertTold(path, model, what);
           counts.set(nameOf(want), (counts.get(nameOf(want)) ?? 0) + 1);
           done++;
         }),

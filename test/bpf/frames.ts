@@ -8,6 +8,7 @@ import { encodeNvgre } from '../../encap/nvgre.ts';
 import type { OverlayDomain, OverlayInput } from '../../encap/overlay.ts';
 import { encodeVxlan } from '../../encap/vxlan.ts';
 import { type Address, addressBytes, familyOf, type Mac, macBytes } from '../../lib/address.ts';
+import { DEVICE_MAC } from './data-path.ts';
 import { messageFrame } from './packet.ts';
 import { FAR, GATEWAY, PA, PA6, PEER, PEER6, STRANGER, STRANGER6 } from './policy.ts';
 
@@ -77,17 +78,35 @@ const discovery = (type: number, target: Address): Uint8Array =>
     ...hex('0101020202020202'),
   ]);
 
+/** A DHCP message as a server or a client sends it (RFC 2131), its type behind up to three other options. */
+export function dhcpMessage(server: boolean, mac: Mac, yours: Address, type: number, before: number): Uint8Array {
+  const message = new Uint8Array(8 + 240 + 24);
+  message.set(server ? [0, 67, 0, 68] : [0, 68, 0, 67], 0);
+  message.set([server ? 2 : 1, 1, 6, 0], 8);
+  if (familyOf(yours) === 4) message.set(addressBytes(yours), 24);
+  message.set(macBytes(mac), 36);
+  const options = [[0], [1, 4, 255, 255, 255, 0], [51, 4, 0, 0, 1, 0]].slice(0, before).flat();
+  message.set([0x63, 0x82, 0x53, 0x63, ...options, 53, 1, type, 255], 8 + 236);
+  return message;
+}
+
 /** VXLAN's port; echo requests of both families; what an error quotes. */
 const HEADS = ['ffff12b500100000', '0800f7fd00010001', '8000f7fd00010001', '0300000000000000'];
 
 /** Payloads, of a length about the MTUs in play now and then. */
-const payloads = (address: fc.Arbitrary<Address>): fc.Arbitrary<Uint8Array> =>
+const payloads = (address: fc.Arbitrary<Address>, mac: fc.Arbitrary<Mac>): fc.Arbitrary<Uint8Array> =>
   weighted<Uint8Array>(
     [6, fc.uint8Array({ maxLength: 64 })],
     [1, fc.uint8Array({ minLength: 60, maxLength: 200 })],
     [2, fc.integer({ min: 1340, max: 1500 }).map((n) => new Uint8Array(n).fill(0x5a))],
     [2, from(...HEADS).map((head) => hex(`${head}${'00'.repeat(16)}`))],
-    [2, fc.tuple(from(133, 134, 135, 135, 135, 136, 137), address).map(([type, a]) => discovery(type, a))],
+    [2, fc.tuple(from(133, 134, 135, 135, 135, 136, 136, 137), address).map(([type, a]) => discovery(type, a))],
+    [
+      2,
+      fc
+        .tuple(from(true, true, false), mac, address, from(5, 5, 5, 2), fc.integer({ min: 0, max: 3 }))
+        .map(([server, m, yours, type, before]) => dhcpMessage(server, m, yours, type, before)),
+    ],
   );
 
 /** Packets of one VM network, between its addresses mostly. */
@@ -104,11 +123,11 @@ function packets(d: OverlayDomain): fc.Arbitrary<IpFrame> {
     ),
     source: address,
     destination: address,
-    protocol: from(0, 1, 6, 17, 17, 44, 47, 58, 58, 58, 132),
+    protocol: from(0, 1, 6, 17, 17, 17, 44, 47, 58, 58, 58, 132),
     ttl: from(0, 1, 2, 64, 255, 255),
     tos: byte,
     etherType: weighted<number | undefined>([15, fc.constant(undefined)], [1, from(0x0806, 0x8100, 0x88a8, 0x88cc)]),
-    payload: payloads(address),
+    payload: payloads(address, from(...macs)),
   });
 }
 
@@ -116,15 +135,21 @@ function arps(d: OverlayDomain): fc.Arbitrary<{ device: string; frame: Uint8Arra
   const known = [...d.ports.flatMap((p) => p.addresses), ...d.lookupRecords.map((r) => r.customerAddress), ...OTHERS];
   const address = from(...known.filter((a) => familyOf(a) === 4));
   return fc
-    .record({ port: from(...d.ports), sender: address, target: address, op: from(1, 1, 1, 2), honest: fc.boolean() })
-    .map(({ port, sender, target, op, honest }) => {
+    .record({
+      port: from(...d.ports),
+      mac: from(...[...d.ports, ...d.lookupRecords].map((x) => x.mac)),
+      to: from('ff:ff:ff:ff:ff:ff' as Mac, 'ff:ff:ff:ff:ff:ff' as Mac, ...d.lookupRecords.map((r) => r.mac)),
+      sender: address,
+      target: address,
+      op: from(1, 1, 1, 2),
+      kind: from('honest', 'other address', 'announcement', 'liar'),
+    })
+    .map(({ port, mac, to, sender, target, op, kind }) => {
       const own = port.addresses.find((a) => familyOf(a) === 4)!;
-      const head = [...new Uint8Array(6).fill(255), ...macBytes(port.mac), 8, 6, 0, 1, 8, 0, 6, 4, 0, op];
-      const [asker, asked] = [addressBytes(honest ? own : sender), addressBytes(target)];
-      return {
-        device: port.device,
-        frame: Uint8Array.from([...head, ...macBytes(port.mac), ...asker, ...new Uint8Array(6), ...asked]),
-      };
+      const by = macBytes(kind === 'liar' ? mac : port.mac);
+      const [asker, asked] = [addressBytes(kind === 'honest' ? own : sender), addressBytes(target)];
+      const head = [...macBytes(to), ...by, 8, 6, 0, 1, 8, 0, 6, 4, 0, op, ...by, ...asker, ...new Uint8Array(6)];
+      return { device: port.device, frame: Uint8Array.from([...head, ...(kind === 'announcement' ? asker : asked)]) };
     });
 }
 
@@ -154,7 +179,7 @@ const WRONG_PAIRS: typeof PAIRS = [
 const received = (d: OverlayDomain): fc.Arbitrary<Uint8Array> =>
   fc
     .record({
-      inner: packets(d).map(ipFrame),
+      inner: weighted([4, packets(d).map(ipFrame)], [1, arps(d).map((x) => x.frame)]),
       vxlan: fc.boolean(),
       pair: weighted([9, from(...PAIRS)], [1, from(...WRONG_PAIRS)]),
       vsid: weighted([9, from(...d.ports.map((p) => p.vsid))], [1, from(5001, 6001, 7777, 0, 0xffffff)]),
@@ -165,6 +190,14 @@ const received = (d: OverlayDomain): fc.Arbitrary<Uint8Array> =>
       const head = { ...macs, source, destination, ttl: 64, tos, vsid, inner };
       return vxlan ? encodeVxlan({ ...head, sourcePort: 50000 }) : encodeNvgre({ ...head, flowId: 7 });
     });
+
+/** Without encapsulation, from the addresses of records that say so and from others. */
+const plain = (d: OverlayDomain): fc.Arbitrary<Uint8Array> => {
+  const senders = d.lookupRecords.filter((r) => r.rule === 'TranslationMethodNone').map((r) => r.customerAddress);
+  return fc
+    .tuple(packets(d), from(...senders, STRANGER), from(DEVICE_MAC, '02:00:00:00:00:07'))
+    .map(([f, source, to]) => ipFrame({ ...f, source, to: to as Mac }));
+};
 
 /** Frames for one policy. */
 export function randomFrames(input: OverlayInput): fc.Arbitrary<RandomFrame> {
@@ -184,7 +217,7 @@ export function randomFrames(input: OverlayInput): fc.Arbitrary<RandomFrame> {
     [
       1,
       fc
-        .tuple(fc.oneof(...input.domains.map(received)), noise, cut)
+        .tuple(fc.oneof(...input.domains.flatMap((d) => [received(d), received(d), received(d), plain(d)])), noise, cut)
         .map(([frame, n, c]) => ({ side: 'wire', frame: disturbed(frame, n, c) })),
     ],
   );

@@ -15,7 +15,7 @@ export const ETHERNET = 14;
 const ICMP = 1;
 const ICMPV6 = 58;
 /** What an error quotes at most. */
-const QUOTE = 128;
+const QUOTE = 96;
 
 export const u16 = (b: Uint8Array, at: number): number => (b[at]! << 8) | b[at + 1]!;
 

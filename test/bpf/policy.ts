@@ -140,3 +140,60 @@ export const MIXED: OverlayInput = {
     WOODGROVE,
   ],
 };
+
+const OUTSIDE = '172.16.0.80' as Address;
+const OUTSIDE6 = 'fd99::80' as Address;
+const learned = (ca: string, mac: string, vsid: number, pa: Address): LookupRecord => ({
+  ...record(ca, mac, vsid, pa),
+  type: 'Dynamic',
+});
+const l2Only = (mac: string, vsid: number, pa: Address): LookupRecord => ({
+  ...record('0.0.0.0', mac, vsid, pa),
+  type: 'L2Only',
+});
+const plain = (ca: Address, mac: string, vsid: number, pa: Address): LookupRecord => ({
+  ...record(ca, mac, vsid, pa),
+  rule: 'TranslationMethodNone',
+});
+
+/**
+ * The same with virtual subnets that learn and replicate, each in its way, learned records, a VM that moved, DSCP of all kinds,
+ * senders checked in one VM network, and machines of the provider network that stand in the other without encapsulation.
+ */
+export const LEARNING: OverlayInput = {
+  ...MIXED,
+  domains: [
+    {
+      ...CONTOSO,
+      lookupRecords: [
+        ...MIXED.domains[0]!.lookupRecords,
+        l2Only('10:10:10:10:00:44', 5001, PEER),
+        l2Only('10:10:10:10:00:45', 5001, PEER),
+        learned('10.0.0.45', '10:10:10:10:00:45', 5001, GATEWAY),
+        learned('10.0.0.46', '10:10:10:10:00:0a', 5001, PA),
+        learned('10.0.0.47', '10:10:10:10:00:47', 5001, PEER),
+        learned('fd00:0:0:1::47', '10:10:10:10:00:47', 5001, PEER),
+        l2Only('10:10:10:10:01:44', 5003, PEER6),
+      ],
+      virtualSubnets: [
+        { vsid: 5001, dynamicLearning: true, ageingTimeSeconds: 300, dscp: 46 },
+        { vsid: 5003, dynamicLearning: true, ageingTimeSeconds: 300, replication: true, dscp: 'Uniform' },
+      ],
+    },
+    {
+      ...WOODGROVE,
+      customerRoutes: [
+        ...WOODGROVE.customerRoutes,
+        { vsid: 6001, destinationPrefix: '172.16.0.0/24' as Prefix, metric: 0 },
+        { vsid: 6001, destinationPrefix: 'fd99::/64' as Prefix, metric: 0 },
+      ],
+      lookupRecords: [
+        ...WOODGROVE.lookupRecords,
+        plain(OUTSIDE, '20:20:20:20:00:50', 6001, OUTSIDE),
+        plain(OUTSIDE6, '20:20:20:20:00:50', 6001, OUTSIDE6),
+      ],
+      virtualSubnets: [{ vsid: 6001, dynamicLearning: false, ageingTimeSeconds: 300, replication: true, dscp: 'Copy' }],
+      sourceCheck: true,
+    },
+  ],
+};

@@ -5,6 +5,7 @@ import { err, ok } from '../../lib/result.ts';
 import { CHECKS } from './cases/checks.ts';
 import { HOSTS } from './cases/hosts.ts';
 import { NAT } from './cases/nat.ts';
+import { GATEWAY_POLICY, HOST_POLICY } from './cases/policy.ts';
 import { SYNTAX } from './cases/syntax.ts';
 import { VALUES } from './cases/values.ts';
 import {
@@ -51,6 +52,8 @@ describe('errors of configuration files', () => {
   describe('values', () => each(VALUES, (text) => errorsIn(text).map(formatConfigError)));
   describe('checks', () => each(CHECKS, (text) => errorsIn(text).map(formatConfigError)));
   describe('NAT', () => each(NAT, (text) => errorsIn(text).map(formatConfigError)));
+  describe('policy of a gateway', () => each(GATEWAY_POLICY, (text) => errorsIn(text).map(formatConfigError)));
+  describe('policy of a host', () => each(HOST_POLICY, (text) => shown(host(text))));
   describe('host', () => each(HOSTS, (text) => shown(host(text))));
 
   describe('secrets from files', () => {

@@ -152,6 +152,46 @@ describe('example files', () => {
     );
   });
 
+  it('the VLAN of a provider address, on a gateway and on a host', () => {
+    const tagged = (text: string) => text.replace('PrefixLength: 24', 'PrefixLength: 24, VlanID: 100');
+    for (const loaded of [gateway(tagged(FABRIKAM)), host(tagged(HOST1))]) {
+      assert.ok(loaded.ok);
+      assert.equal(loaded.value.providerAddresses[0]?.vlanId, 100);
+    }
+    const untagged = gateway(FABRIKAM);
+    assert.ok(untagged.ok);
+    assert.equal(untagged.value.providerAddresses[0]?.vlanId, undefined);
+  });
+
+  it('virtual subnets and limits of learning, with their defaults', () => {
+    const section = '    NetVirtualizationCustomerRoute:';
+    const everywhere = (text: string, more: string) => text.replaceAll(section, `${more}${section}`);
+    const subnet = (vsid: number) => `    VirtualSubnet: [{ VirtualSubnetID: ${vsid}, DynamicLearning: true }]\n`;
+    const first = HOST1.replace(section, `${subnet(5001)}${section}`);
+    const loaded = host(first);
+    assert.deepEqual(shown(loaded), []);
+    assert.ok(loaded.ok);
+    const [contoso, woodgrove] = loaded.value.routingDomains;
+    assert.deepEqual(contoso?.virtualSubnets, [
+      { vsid: 5001, dynamicLearning: true, ageingTimeSeconds: 300, replication: false, dscp: 'Copy' },
+    ]);
+    assert.deepEqual(woodgrove?.virtualSubnets, []);
+    assert.deepEqual([contoso?.maximumLearnedRecords, contoso?.sourceCheck], [1024, false]);
+    const gw = gateway(everywhere(FABRIKAM, '    MaximumLearnedRecords: 7\n    SourceCheck: true\n'));
+    assert.ok(gw.ok);
+    for (const c of gw.value.compartments)
+      assert.deepEqual([c.maximumLearnedRecords, c.sourceCheck, c.virtualSubnets], [7, true, []]);
+    const all = FABRIKAM.replace(
+      section,
+      `    VirtualSubnet: [{ VirtualSubnetID: 5001, AgeingTimeSeconds: 60, Replication: true, DSCP: 46 }]\n${section}`,
+    );
+    const other = gateway(all);
+    assert.ok(other.ok, shown(other).join());
+    assert.deepEqual(other.value.compartments[0]?.virtualSubnets, [
+      { vsid: 5001, dynamicLearning: false, ageingTimeSeconds: 60, replication: true, dscp: 46 },
+    ]);
+  });
+
   it("the hosts' records name the gateway's own MAC addresses", () => {
     const gw = gateway(FABRIKAM);
     const h = host(HOST1);

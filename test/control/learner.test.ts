@@ -5,6 +5,7 @@ import { changeInForce } from '../../control/change.ts';
 import { EventHub, type Notice } from '../../control/hub.ts';
 import { Learner } from '../../control/learner.ts';
 import type { RecordPlane } from '../../control/plane.ts';
+import { rowsOf } from '../../control/request.ts';
 import { type LearnedEvent, NO_ADDRESS } from '../../encap/abi.ts';
 import { getRecords, recordStore } from '../../encap/records.ts';
 import type { Address, Mac } from '../../lib/address.ts';
@@ -52,6 +53,7 @@ function bench() {
     learner,
     told,
     changes,
+    store: () => store,
     keys: () =>
       getRecords(store, 'lookup-record').map((r) => `${r.network?.routingDomain} ${r.key} ${r.record.providerAddress}`),
   };
@@ -92,6 +94,22 @@ describe('control/learner', () => {
     assert.deepEqual(
       b.told.map((n) => n.type === 'learned' && n.Change),
       ['Added', 'Added', 'Aged'],
+    );
+  });
+
+  it('tells how long nothing was heard of what it learned', async () => {
+    const b = bench();
+    await b.learner.take([event()], 1000);
+    await b.learner.take([event()], 4000);
+    assert.equal(b.learner.heardAt('{2}' as RoutingDomainId, '5001 10.0.0.20'), 4000);
+    assert.equal(b.learner.heardAt('{3}' as RoutingDomainId, '5001 10.0.0.20'), undefined);
+    const rows = rowsOf(b.store(), 'lookup-record', {}, (id, key) => {
+      const heard = b.learner.heardAt(id, key);
+      return heard === undefined ? undefined : (9500 - heard) / 1000;
+    });
+    assert.deepEqual(
+      rows.map((r) => [r.CustomerAddress, r.Type, r.Origin, r.AgeSeconds]),
+      [['10.0.0.20', 'Dynamic', 'Learned', '5']],
     );
   });
 

@@ -90,6 +90,57 @@ describe('control/request', () => {
     assert.deepEqual(rowsOf(changedBy(moved, request('remove', 'lookup-record', key)), 'lookup-record', {}), []);
   });
 
+  for (const [kind, properties, change, key] of [
+    [
+      'customer-route',
+      { RoutingDomain: 'Contoso', VirtualSubnetID: '5001', DestinationPrefix: '10.9.0.0/16', NextHop: '10.0.0.9' },
+      { NextHop: '10.0.0.8' },
+      { RoutingDomain: 'Contoso', DestinationPrefix: '10.9.0.0/16' },
+    ],
+    [
+      'lookup-record',
+      { ...VM, Type: 'GatewayWildcard', CustomerAddress: '0.0.0.0' },
+      { ProviderAddress: '192.168.4.22' },
+      { CustomerAddress: '0.0.0.0', VirtualSubnetID: '5001' },
+    ],
+    [
+      'lookup-record',
+      { ...VM, Type: 'L2Only', CustomerAddress: '0.0.0.0' },
+      { ProviderAddress: '192.168.4.22' },
+      { MACAddress: '020000000009', VirtualSubnetID: '5001' },
+    ],
+    [
+      'lookup-record',
+      { ...VM, Type: 'Dynamic' },
+      { Type: 'Static' },
+      { CustomerAddress: '10.0.0.9', VirtualSubnetID: '5001' },
+    ],
+    ['lookup-record', VM, { Rule: 'TranslationMethodNone' }, { CustomerAddress: '10.0.0.9', VirtualSubnetID: '5001' }],
+    [
+      'provider-address',
+      { InterfaceAlias: 'NIC1', ProviderAddress: '172.16.0.2', PrefixLength: '16' },
+      { PrefixLength: '24' },
+      { ProviderAddress: '172.16.0.2' },
+    ],
+    [
+      'provider-route',
+      { InterfaceAlias: 'NIC1', DestinationPrefix: '172.20.0.0/16', NextHop: '192.168.4.1' },
+      { NextHop: '192.168.4.2' },
+      { DestinationPrefix: '172.20.0.0/16' },
+    ],
+  ] as readonly (readonly [RecordKind, Properties, Properties, Properties])[])
+    it(`new, get, set and remove of ${kind} ${properties.Type ?? change.Rule ?? ''}`.trimEnd(), () => {
+      const { RoutingDomain, ...own } = properties;
+      const mine = (store: RecordStore, wanted: Properties) => rowsOf(store, kind, { ...wanted, Origin: 'Runtime' });
+      const there = changedBy(BASE, request('new', kind, properties));
+      assert.equal(mine(there, own).length, 1, 'get finds it by everything it was given');
+      const set = changedBy(there, request('set', kind, { ...key, ...change }));
+      assert.equal(mine(set, { ...own, ...change }).length, 1);
+      assert.equal(mine(set, {}).length, 1);
+      assert.deepEqual(mine(changedBy(set, request('remove', kind, key)), {}), []);
+      assert.notDeepEqual(errors(BASE, request('set', kind, { ...key, ...change })), []);
+    });
+
   it('a customer route is named with its routing domain', () => {
     const route = { VirtualSubnetID: '5001', DestinationPrefix: '10.9.0.0/16', NextHop: '0.0.0.0' };
     const store = changedBy(BASE, request('new', 'customer-route', { ...route, RoutingDomainID: ID.toUpperCase() }));

@@ -25,6 +25,8 @@ const STRUCTS: Readonly<Record<keyof typeof abi.OFFSET, string>> = {
   routeKey: 'hnv_route_key',
   tunnelKey: 'hnv_tunnel_key',
   tunnel: 'hnv_tunnel',
+  vsid: 'hnv_vsid',
+  replicaKey: 'hnv_replica_key',
   dropKey: 'hnv_drop_key',
   drops: 'hnv_drops',
   event: 'hnv_event',
@@ -87,6 +89,8 @@ describe('encap/abi', () => {
         assert.deepEqual(abi.decodeMacKey(abi.encodeMacKey(v, m)), { vsid: v, mac: m });
         assert.deepEqual(abi.decodeTunnelKey(abi.encodeTunnelKey(v, a, b)), { vsid: v, source: a, destination: b });
         assert.deepEqual(abi.decodeTunnel(abi.encodeTunnel({ rdid, flags: v })), { rdid, flags: v });
+        assert.deepEqual(abi.decodeSubnet(abi.encodeSubnet({ rdid, flags: v })), { rdid, flags: v });
+        assert.deepEqual(abi.decodeReplicaKey(abi.encodeReplicaKey(v, rdid)), { vsid: v, index: rdid });
         const reason = v & 0xffff;
         for (const direction of ['port', 'wire'] as const)
           assert.deepEqual(abi.decodeDropKey(abi.encodeDropKey(rdid, reason, direction)), { rdid, reason, direction });

@@ -200,6 +200,32 @@ describe('encap/learning', () => {
     assert.equal(b.state.size, 0);
   });
 
+  it('says nothing of what a record says already', () => {
+    const b = new Bench();
+    assert.deepEqual(b.hear(0, seen(10)), []);
+    assert.equal(b.store, BASE);
+  });
+
+  it('what the policy store learned elsewhere does not age here, and is followed when the VM moves', () => {
+    const b = new Bench();
+    const brought = changeRecords(b.store, [
+      { verb: 'new', kind: 'lookup-record', origin: 'Runtime', record: record(5001, 20, { type: 'Dynamic' }) },
+      { verb: 'new', kind: 'lookup-record', origin: 'Runtime', record: record(5001, 21) },
+    ]);
+    assert.ok(brought.ok);
+    b.store = brought.value.store;
+    assert.deepEqual(b.hear(0, seen(20)), []);
+    assert.deepEqual(b.age(1_000_000), []);
+    assert.deepEqual(b.learned(), [], 'still of the policy store');
+    assert.deepEqual(
+      b.hear(1_000_000, seen(20, { providerAddress: HOST2 }), seen(120, { mac: mac(20), providerAddress: HOST2 })),
+      ['Moved 10.0.0.20 192.168.4.22', 'Added 10.0.0.120 192.168.4.22'],
+    );
+    assert.deepEqual(b.learned().length, 2);
+    assert.match(b.hear(1_000_001, seen(21, { providerAddress: HOST2 })).join(), /LEARN_OWNED/, 'a static one stays');
+    assert.equal(b.age(1_300_000).length, 2);
+  });
+
   it('whatever is heard, the records of the file stay and the policy takes every change', () => {
     const sighting = fc
       .record({

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { LookupRecord } from '../../compartments/compartment.ts';
 import { DEFAULT_SLOT } from '../../compartments/numbers.ts';
 import { plan } from '../../compartments/plan.ts';
 import { policyProblems } from '../../compartments/policy.ts';
@@ -16,9 +17,10 @@ import {
   PORT_GATEWAY,
   slotOfEntry,
 } from '../../encap/abi.ts';
-import { type OverlayInput, overlayLink, overlayResources } from '../../encap/overlay.ts';
+import { type OverlayDomain, type OverlayInput, overlayLink, overlayResources } from '../../encap/overlay.ts';
 import { dropRows, portRows, recordRows } from '../../encap/show.ts';
-import type { Address } from '../../lib/address.ts';
+import type { Address, Mac } from '../../lib/address.ts';
+import type { Prefix } from '../../lib/prefix.ts';
 import { CONTOSO, FAR, GATEWAY, INPUT, LINKS, PA, PEER, WOODGROVE } from '../bpf/policy.ts';
 
 const bytes = (hex: string): Buffer => Buffer.from(hex, 'hex');
@@ -126,6 +128,50 @@ describe('encap/overlay', () => {
     })!;
     const { via } = decodeRoute(route[1]);
     assert.deepEqual([via?.vsid, via?.mac, via?.destination], [5002, '02:48:4e:00:13:8a', GATEWAY]);
+  });
+
+  it('finds the next hop of a route by the wildcard of its virtual subnet, of its own family alone', () => {
+    const wildcard = (vsid: number, any: string): LookupRecord => ({
+      customerAddress: any as Address,
+      mac: '02:48:4e:00:00:77' as Mac,
+      vsid,
+      providerAddress: PEER,
+      rule: 'TranslationMethodEncap',
+      type: 'GatewayWildcard',
+    });
+    const route = (destinationPrefix: string, nextHop: string) => ({
+      vsid: 5009,
+      destinationPrefix: destinationPrefix as Prefix,
+      nextHop: nextHop as Address,
+      metric: 1,
+    });
+    const entriesOf = (any: string) => {
+      const domain: OverlayDomain = {
+        ...CONTOSO,
+        customerRoutes: [...CONTOSO.customerRoutes, route('10.77.0.0/16', '10.0.9.2'), route('fd77::/16', 'fd09::2')],
+        lookupRecords: [...CONTOSO.lookupRecords, wildcard(5009, any)],
+      };
+      return overlayResources({ ...INPUT, domains: [domain] }).flatMap((r) =>
+        r.kind === 'entry'
+          ? [{ map: r.spec.map, key: Buffer.from(r.spec.key, 'hex'), value: Buffer.from(r.spec.value, 'hex') }]
+          : [],
+      );
+    };
+    for (const [any, hop, prefix] of [
+      ['0.0.0.0', '10.0.9.2', '10.77.0.0/16'],
+      ['::', 'fd09::2', 'fd77::/16'],
+    ]) {
+      const all = entriesOf(any!);
+      const records = all.filter((e) => e.map === 'records').map((e) => decodeRecordKey(e.key).address);
+      assert.deepEqual(
+        ['10.0.9.2', 'fd09::2', '0.0.0.0', '::'].filter((a) => records.includes(a as Address)),
+        [hop],
+      );
+      const via = all
+        .filter((e) => e.map === 'routes' && decodeRouteKey(e.key).prefix === prefix)
+        .map((e) => decodeRoute(e.value).via);
+      assert.deepEqual([via[0]?.mac, via[0]?.vsid, via[0]?.destination], ['02:48:4e:00:00:77', 5009, PEER]);
+    }
   });
 
   it('takes the route with the lowest metric of one prefix', () => {

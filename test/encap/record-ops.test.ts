@@ -11,8 +11,17 @@ import type { Address, Mac } from '../../lib/address.ts';
 import type { Prefix } from '../../lib/prefix.ts';
 import { CONTOSO, INPUT, PEER, WOODGROVE } from '../bpf/policy.ts';
 
-const { domains, ...machine } = INPUT;
-assert.deepEqual(domains, [CONTOSO, WOODGROVE]);
+const { domains: fixed, ...machine } = INPUT;
+assert.deepEqual(fixed, [CONTOSO, WOODGROVE]);
+// Subnets that learn or replicate keep lists of places.
+const domains: readonly OverlayDomain[] = fixed.map((d) => ({
+  ...d,
+  virtualSubnets: [
+    d === CONTOSO
+      ? { vsid: 5003, dynamicLearning: true, ageingTimeSeconds: 300 }
+      : { vsid: 6001, dynamicLearning: false, ageingTimeSeconds: 300, replication: true },
+  ],
+}));
 const idOf = (d: OverlayDomain) => `{${d.slot}}` as RoutingDomainId;
 const store = recordStore({
   netAdapters: INPUT.netAdapters,
@@ -106,6 +115,17 @@ describe('encap/record-ops', () => {
     assert.deepEqual(new Set(gone.ops.map((o) => o.verb)), new Set(['delete']));
   });
 
+  it('a provider address that one VM network names no longer, and another one from now on, stays known', () => {
+    const record = { ...NEW, providerAddress: '192.168.4.44' as Address };
+    const there = change(store, { ...add, record });
+    const { ops } = change(
+      there.store,
+      { verb: 'remove', kind: 'lookup-record', origin: 'Runtime', key: '5001 10.0.0.200' },
+      { ...add, record: { ...record, vsid: 6001 } },
+    );
+    assert.ok(!touched(ops).some(([, map]) => map === 'providers'));
+  });
+
   it('whatever changes, the short way leads where the whole look leads', () => {
     const vm = fc
       .record({
@@ -113,16 +133,18 @@ describe('encap/record-ops', () => {
         mac: fc.constantFrom('10:10:10:10:00:0a', '02:00:00:00:00:c8', '02:00:00:00:00:c9'),
         vsid: fc.constantFrom(5001, 5002, 5003, 5009, 6001),
         pa: fc.constantFrom(PEER, '192.168.4.44', '192.168.4.33', '172.16.0.5'),
-        type: fc.constantFrom('Static' as const, 'Dynamic' as const, 'L2Only' as const),
+        type: fc.constantFrom('Static' as const, 'Dynamic' as const, 'L2Only' as const, 'GatewayWildcard' as const),
+        rule: fc.constantFrom('TranslationMethodEncap' as const, 'TranslationMethodNone' as const),
         owner: fc.constantFrom(CONTOSO, WOODGROVE),
       })
-      .map(({ address, mac, vsid, pa, type, owner }): RecordChange[] => {
+      .map(({ address, mac, vsid, pa, type, rule, owner }): RecordChange[] => {
         const record: LookupRecord = {
           ...NEW,
-          customerAddress: address as Address,
+          customerAddress: (type === 'GatewayWildcard' ? '0.0.0.0' : address) as Address,
           mac: mac as Mac,
           vsid,
           providerAddress: pa as Address,
+          rule,
           type,
         };
         const routingDomainId = idOf(owner);
@@ -130,7 +152,7 @@ describe('encap/record-ops', () => {
         const key = recordKey('lookup-record', record);
         return [
           { ...base, verb: 'new', record },
-          { ...base, verb: 'set', key, patch: { providerAddress: record.providerAddress, mac: record.mac } },
+          { ...base, verb: 'set', key, patch: { providerAddress: record.providerAddress, mac: record.mac, rule } },
           { ...base, verb: 'remove', key },
         ];
       });
@@ -143,7 +165,7 @@ describe('encap/record-ops', () => {
       })
       .map(({ prefix, hop, metric, owner }): RecordChange[] => {
         const record: CustomerRoute = {
-          vsid: owner === CONTOSO ? 5001 : 6001,
+          vsid: (owner === CONTOSO ? 5001 : 6001) + (hop === '10.0.254.77' ? 8 : 0),
           destinationPrefix: prefix as Prefix,
           metric,
           ...(hop && { nextHop: hop as Address }),

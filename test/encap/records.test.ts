@@ -141,6 +141,12 @@ describe('encap/records', () => {
     ]);
   });
 
+  it('a new virtual subnet goes to one VM network, also when two ask at once', () => {
+    const ask = (routingDomainId: RoutingDomainId) => add(vm(7001, 20), { routingDomainId });
+    assert.deepEqual(codes(BASE, ask(A), ask(B)), ['RECORD_POLICY']);
+    assert.deepEqual(codes(BASE, ask(A)), []);
+  });
+
   it('the gateway wildcard is the gateway itself on its virtual subnet, nobody else', () => {
     const wildcard = vm(5002, 0, {
       customerAddress: '0.0.0.0' as Address,
@@ -218,6 +224,40 @@ describe('encap/records', () => {
     ]);
     const used: RecordChange = { verb: 'remove', kind: 'provider-address', origin: 'Runtime', key: '172.16.0.2' };
     assert.deepEqual(codes(result.value.store, used), ['PROVIDER_NEXT_HOP']);
+  });
+
+  it('a machine that is reached without encapsulation is of one VM network', () => {
+    const plain = (vsid: number): RecordChange => add(vm(vsid, 30, { rule: 'TranslationMethodNone' }));
+    const there = changed(BASE, plain(5001));
+    assert.deepEqual(codes(there, plain(6001)), ['RECORD_POLICY']);
+    assert.deepEqual(codes(BASE, plain(5001), plain(6001)), ['RECORD_POLICY']);
+    assert.deepEqual(codes(there, remove('5001 10.0.0.30'), plain(6001)), []);
+    assert.deepEqual(codes(there, add(vm(6001, 30))), []);
+    assert.deepEqual(codes(BASE, add(vm(5001, 31, { rule: 'TranslationMethodNone', type: 'Dynamic' }))), [
+      'RECORD_POLICY',
+    ]);
+  });
+
+  it('a record leads to a machine that can be reached, and keeps the way there', () => {
+    const far = add(vm(5001, 30, { providerAddress: '172.20.0.5' as Address }));
+    const via = '192.168.4.1' as Address;
+    const destinationPrefix = '172.20.0.0/16' as Prefix;
+    const route: RecordChange = {
+      verb: 'new',
+      kind: 'provider-route',
+      origin: 'Runtime',
+      record: { interfaceAlias: 'NIC1', destinationPrefix, nextHop: via, metric: 256 },
+    };
+    assert.deepEqual(codes(BASE, far), ['PROVIDER_UNREACHABLE']);
+    const there = changed(BASE, route, far);
+    const back: RecordChange = {
+      verb: 'remove',
+      kind: 'provider-route',
+      origin: 'Runtime',
+      key: '172.20.0.0/16 256',
+    };
+    assert.deepEqual(codes(there, back), ['PROVIDER_UNREACHABLE']);
+    assert.deepEqual(codes(there, remove('5001 10.0.0.30'), back), []);
   });
 
   it('any changes: the rules hold after what was taken, and the indexes are those of a store made anew', () => {

@@ -7,7 +7,9 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { EMPTY_SLOTS } from '../../compartments/slots.ts';
 import { loadGateway } from '../../config/load.ts';
+import { SAMPLING } from '../../control/drops.ts';
 import { EventHub } from '../../control/hub.ts';
+import type { RecordPlane } from '../../control/plane.ts';
 import { desiredResources } from '../../gateway/desired.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import { serveApi } from '../../gateway/io/api.ts';
@@ -72,7 +74,12 @@ describe('hnvgw', function () {
       tunnel: () => undefined,
     };
     const log = pino({ level: 'silent' });
-    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, events, log);
+    const plane: RecordPlane = {
+      records: () => gateway.records,
+      changeRecords: (ask) => gateway.changeRecords(ask),
+      events,
+    };
+    const app = await serveApi(path.join(folder, 'api.sock'), gateway, readings, plane, log);
     close = () => app.close();
   });
   afterEach(async () => {
@@ -207,10 +214,10 @@ describe('hnvgw', function () {
       } as const;
       await until(() => {
         for (const RoutingDomain of ['Woodgrove', 'Contoso']) events.tell({ ...drop, RoutingDomain });
-        return output.includes('\n');
+        return output.includes('NO_RECORD');
       });
       const lines = new Set(output.trim().split('\n'));
-      assert.deepEqual([...lines], [JSON.stringify({ ...drop, RoutingDomain: 'Contoso' })]);
+      assert.deepEqual([...lines], [JSON.stringify(SAMPLING), JSON.stringify({ ...drop, RoutingDomain: 'Contoso' })]);
     } finally {
       monitor.kill();
     }

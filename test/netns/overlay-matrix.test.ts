@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { overhead } from '../../encap/abi.ts';
 import type { Family } from '../../lib/address.ts';
 import { GUESTS, type Machines, machines, PROVIDER, TENANTS, WIRE_MTU } from './machines.ts';
+import { tunPair } from './tun.ts';
 import { cannotMakeNamespaces, type Outcome, until, World } from './world.ts';
 
 const [, b, c] = GUESTS;
@@ -117,13 +118,31 @@ for (const encapsulation of ['NVGRE', 'VXLAN'] as const)
         });
 
       // A decapsulated packet keeps the kernel's note that it was in a tunnel; whoever segments it later must not believe it.
+      const noOffload = 'ethtool -K out tso off gso off tx off sg off >/dev/null';
       for (const [what, device] of [
-        ['a device without segmentation offload', 'ethtool -K out tso off gso off tx off sg off >/dev/null'],
+        ['a device without segmentation offload', noOffload],
+        [
+          'such a device behind a shaper of classes',
+          `${noOffload}
+          tc qdisc add dev out root handle 1: htb default 1; tc class add dev out parent 1: classid 1:1 htb rate 5gbit`,
+        ],
+        ['a TUN device', ''],
         ['a shaper', 'tc qdisc add dev out root tbf rate 5gbit burst 9000 limit 1000000'],
       ] as const)
         it(`lets a decapsulated packet be segmented by ${what}`, async () => {
-          const beyond = world.ns(`beyond${device.length}`);
-          world.wire(m.ns.cc!, 'out', beyond, 'in', { mtu: WIRE_MTU });
+          const beyond = world.ns(`beyond${what.length}`);
+          const tun =
+            device === ''
+              ? tunPair(
+                  world,
+                  [
+                    [m.ns.cc!, 'out'],
+                    [beyond, 'in'],
+                  ],
+                  WIRE_MTU,
+                )
+              : undefined;
+          if (!tun) world.wire(m.ns.cc!, 'out', beyond, 'in', { mtu: WIRE_MTU });
           try {
             world.sh(beyond, 'ip addr add 192.0.2.2/24 dev in');
             world.sh(
@@ -150,11 +169,16 @@ for (const encapsulation of ['NVGRE', 'VXLAN'] as const)
             assert.ok(end.sum_sent!.retransmits < 100, `${end.sum_sent!.retransmits} segments sent again`);
             const bad = world.exec('', [
               ...['tshark', '-r', file, '-o', 'tcp.check_checksum:TRUE', '-Y'],
-              device.startsWith('ethtool') ? 'frame.len > 1514 || tcp.checksum.status == "Bad"' : 'frame.len > 9014',
+              what !== 'a shaper' ? 'frame.len > 1514 || tcp.checksum.status == "Bad"' : 'frame.len > 9014',
             ]);
             assert.equal(bad.stdout, '');
           } finally {
             world.sh(m.ns.cc!, 'nft delete table ip beyond; ip link del out');
+            if (tun) {
+              world.sh(beyond, 'ip link del in');
+              const longest = await tun;
+              assert.ok(longest > 0 && longest <= WIRE_MTU, `${longest} bytes in a packet`);
+            }
           }
         });
     });

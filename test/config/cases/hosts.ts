@@ -40,7 +40,7 @@ export const HOSTS: readonly Case[] = [
     what: 'a section of the gateway only',
     text: h('    VMNetworkAdapter:', '    VpnS2SInterface: []\n    VMNetworkAdapter:'),
     errors: [
-      `25:5: ${W}.VpnS2SInterface: the key "VpnS2SInterface" is not known here: the keys here are Name, RoutingDomainID, VMNetworkAdapter, NetVirtualizationCustomerRoute, NetVirtualizationLookupRecord`,
+      `25:5: ${W}.VpnS2SInterface: the key "VpnS2SInterface" is not known here: the keys here are Name, RoutingDomainID, VMNetworkAdapter, VirtualSubnet, SourceCheck, MaximumLearnedRecords, NetVirtualizationCustomerRoute, NetVirtualizationLookupRecord`,
     ],
   },
   {

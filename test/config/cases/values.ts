@@ -201,24 +201,24 @@ export const VALUES: readonly Case[] = [
     ],
   },
   {
-    what: 'a type of record that this version does not serve',
-    text: f('Rule: TranslationMethodEncap', 'Type: GatewayWildcard'),
+    what: 'a type of record that does not exist',
+    text: f('Rule: TranslationMethodEncap', 'Type: Learned'),
     errors: [
-      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Type: "GatewayWildcard" is not served by this version: write Static, Dynamic or L2Only',
+      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Type: "Learned" is not Static, Dynamic, GatewayWildcard or L2Only: write Static, Dynamic, GatewayWildcard or L2Only',
     ],
   },
   {
     what: 'a rule that this version does not serve',
-    text: f('TranslationMethodEncap', 'TranslationMethodNone'),
+    text: f('TranslationMethodEncap', 'TranslationMethodNat'),
     errors: [
-      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Rule: "TranslationMethodNone" is not served by this version: write TranslationMethodEncap',
+      '44:127: RoutingDomain[Woodgrove].NetVirtualizationLookupRecord[0].Rule: "TranslationMethodNat" is not served by this version: write TranslationMethodEncap or TranslationMethodNone',
     ],
   },
   {
-    what: 'a VLAN of a provider address',
-    text: f('PrefixLength: 24', 'PrefixLength: 24, VlanID: 100'),
+    what: 'a VLAN of a provider address that 802.1Q does not have',
+    text: f('PrefixLength: 24', 'PrefixLength: 24, VlanID: 4095'),
     errors: [
-      '10:78: NetVirtualizationProviderAddress[0].VlanID: "VlanID" is not served by this version: remove the key',
+      '10:86: NetVirtualizationProviderAddress[0].VlanID: "4095" is not a whole number from 1 to 4094: choose a number of this range',
     ],
   },
   {

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { show as rowsOf } from '../../../host/show.ts';
 import { gateway as makeGateway, OBJECT } from '../fabric.ts';
-import { type Outcome, until, type World } from '../world.ts';
+import { type Background, type Outcome, until, type World } from '../world.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 
@@ -42,6 +42,17 @@ export interface Vm {
   readonly mac: string;
   readonly vsid: number;
   readonly only?: Tenant['name'];
+  /** Its address is not told to the hosts. */
+  readonly learned?: boolean;
+}
+
+/** `VirtualSubnetID` without the tenant's offset. */
+export interface VirtualSubnet {
+  readonly VirtualSubnetID: number;
+  readonly DynamicLearning?: boolean;
+  readonly AgeingTimeSeconds?: number;
+  readonly Replication?: boolean;
+  readonly DSCP?: number;
 }
 
 export interface CustomerRoute {
@@ -57,7 +68,7 @@ export interface LookupRecord {
   readonly VirtualSubnetID: number;
   readonly ProviderAddress: string;
   readonly Rule: 'TranslationMethodEncap';
-  readonly Type?: 'Static' | 'L2Only';
+  readonly Type?: 'Static' | 'L2Only' | 'GatewayWildcard';
 }
 
 /** A gateway whose compartments have a second interface on the tenant's physical network (R-CMP-4). */
@@ -75,6 +86,7 @@ export interface Scenario {
   readonly vms: readonly Vm[];
   readonly customerRoutes: readonly CustomerRoute[];
   readonly lookupRecords: readonly LookupRecord[];
+  readonly virtualSubnets?: readonly VirtualSubnet[];
   readonly forwarding?: Forwarding;
 }
 
@@ -100,6 +112,7 @@ export class Cloud {
   readonly #fabric: string;
   readonly #machines = new Map<Machine, string>();
   readonly #vms = new Map<string, string>();
+  readonly #agents = new Map<Host, Background>();
   #compartments: readonly string[] = [];
 
   constructor(world: World, scenario: Scenario) {
@@ -116,12 +129,17 @@ export class Cloud {
     const ns = this.#onTheWire(host);
     for (const vm of this.#scenario.vms.filter((v) => v.host === host))
       for (const t of TENANTS.filter((x) => belongs(vm, x))) this.#addVm(ns, t, vm);
+    await this.startAgent(host);
+  }
+
+  async startAgent(host: Host): Promise<void> {
     const config = path.join(this.#world.dir, `${host}.yaml`);
     fs.writeFileSync(config, this.hostYaml(host));
-    const agent = this.#world.start(ns, [
+    const agent = this.#world.start(this.machine(host), [
       ...[process.execPath, path.join(root, 'host/main.ts'), 'run', '--config', config, '--object', OBJECT],
       ...['--pin', `${this.#pins}/${host}`, '--state', path.join(this.#world.dir, host)],
     ]);
+    this.#agents.set(host, agent);
     const inPlace = () => agent.process.exitCode !== null || agent.output().includes('the overlay is in place');
     await until(inPlace, undefined, `agent of ${host}`);
     if (agent.process.exitCode !== null) throw new Error(`agent of ${host}: ${agent.output()}`);
@@ -192,6 +210,25 @@ export class Cloud {
       : this.#world.run(this.vm(t, from), argv);
   }
 
+  agent(host: Host): Background {
+    return this.#agents.get(host)!;
+  }
+
+  /** `hnvhost` with the place of a host's agent. */
+  hnvhost(host: Host, ...argv: string[]): readonly string[] {
+    return [process.execPath, path.join(root, 'host/main.ts'), ...argv, '--state', path.join(this.#world.dir, host)];
+  }
+
+  /** Of a host's agent. */
+  socket(host: Host): string {
+    return path.join(this.#world.dir, host, 'api.sock');
+  }
+
+  /** Where a host's maps are, for `hnvhost show`. */
+  pin(host: Host): readonly string[] {
+    return ['--pin', `${this.#pins}/${host}`];
+  }
+
   /** The drop counter of a reason in a tenant's name on a host. */
   drops(host: Host, reason: string, t: Tenant): number {
     const place = { pin: `${this.#pins}/${host}`, state: path.join(this.#world.dir, host) };
@@ -212,7 +249,7 @@ export class Cloud {
           Device: this.#name(t, vm.number),
           VirtualSubnetID: vm.vsid + t.offset,
           MACAddress: vm.mac,
-          IPAddress: vm.address,
+          ...(!vm.learned && { IPAddress: vm.address }),
         }));
     return stringify({
       Host: host,
@@ -258,7 +295,7 @@ export class Cloud {
   }
 
   #records(t: Tenant, machine: Machine) {
-    const { vms, customerRoutes, lookupRecords } = this.#scenario;
+    const { vms, customerRoutes, lookupRecords, virtualSubnets } = this.#scenario;
     const foreign = new Set(vms.filter((vm) => !belongs(vm, t)).map((vm) => vm.address));
     const own = PROVIDERS[machine].address;
     return {
@@ -266,6 +303,9 @@ export class Cloud {
         ...r,
         VirtualSubnetID: r.VirtualSubnetID + t.offset,
       })),
+      ...(virtualSubnets && {
+        VirtualSubnet: virtualSubnets.map((s) => ({ ...s, VirtualSubnetID: s.VirtualSubnetID + t.offset })),
+      }),
       NetVirtualizationLookupRecord: lookupRecords
         .filter((r) => !foreign.has(r.CustomerAddress))
         .map((r) => ({
