@@ -207,5 +207,6 @@ export async function fullNat(number: number): Promise<FullLayout> {
     const { compartment, edge } = otherTenant(e, slot);
     return [`/run/netns/${compartment.netns}`, compartment.device, edge.mac, VM, SERVER, '-'].join(',');
   });
-  return { ...layoutOf('NAT of the gateway, 1,000,000 mappings', 'nat', e, '-'), fill, pin };
+  const forget = `purge:${pin}/nat_purge:${SLOT}`;
+  return { ...layoutOf('NAT of the gateway, 1,000,000 mappings', 'nat', e, forget), fill, pin };
 }

@@ -25,7 +25,7 @@ const NAME = 'bench:nat';
 const SLICES = {
   packets: { seconds: 0.005, rotations: 200 },
   bulk: { seconds: 0.025, rotations: 50 },
-  flows: { seconds: 0.02, rotations: 50 },
+  flows: { seconds: 0.02, rotations: 20 },
 } as const;
 const MAPPINGS = 1_000_000;
 
