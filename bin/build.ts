@@ -5,7 +5,7 @@
  * usage: node bin/build.ts [--if-present]   (--if-present leaves out programs whose source does not exist yet)
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -33,6 +33,8 @@ const KOFFI = [
 export async function buildPrograms(programs = PROGRAMS): Promise<void> {
   // Shared chunks are named after their content; the former ones would stay, and be shipped.
   for (const file of readdirSync(dist)) if (/\.js(\.map|\.LEGAL\.txt)?$/.test(file)) rmSync(join(dist, file));
+  // Without it Node parses each file once more, to find out what it is.
+  writeFileSync(join(dist, 'package.json'), '{ "type": "module" }\n');
   await build({
     absWorkingDir: root,
     entryPoints: programs.map(({ name, entry }) => ({ in: entry, out: name })),

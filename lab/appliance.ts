@@ -61,9 +61,6 @@ export const CHARON_UNIT = 'hnv-charon.service';
 
 const CURL = ['curl', '-sS', '--fail', '--unix-socket', '/run/hnv-gateway/api.sock', '-w', '\\n'] as const;
 
-const opsOf = (answer: string): readonly string[] =>
-  (JSON.parse(answer) as { ops: readonly { text: string }[] }).ops.map((op) => op.text);
-
 export const stateOf = (rows: readonly S2sRow[], name: string): string =>
   rows.find((r) => r.Name === name)?.ConnectionState ?? 'absent';
 
@@ -100,15 +97,11 @@ export class Appliance {
     return Object.fromEntries(nouns.map((noun, i) => [noun, JSON.parse(lines[i]!)])) as never;
   }
 
-  /** The operations that would still be needed to make reality as the file says, by the operator's command. */
-  async planned(file = CONFIG): Promise<readonly string[]> {
-    return opsOf(await must(this.machine, ['hnvgw', 'plan', file, '-o', 'json'], { timeoutMs: 60_000 }));
-  }
-
-  /** The same from the API, for the text of the file at CONFIG. */
+  /** The operations that would still be needed to make reality as a text says that stands for the file at CONFIG. */
   async stillNeeded(text: string): Promise<readonly string[]> {
     const argv = [...CURL, '--json', '@-', 'http://gateway/v1/plan'];
-    return opsOf(await must(this.machine, argv, { stdin: JSON.stringify({ file: CONFIG, text }), timeoutMs: 60_000 }));
+    const answer = await must(this.machine, argv, { stdin: JSON.stringify({ file: CONFIG, text }), timeoutMs: 60_000 });
+    return (JSON.parse(answer) as { ops: readonly { text: string }[] }).ops.map((op) => op.text);
   }
 
   /** Applies a file from the API; rejects when it is refused. */

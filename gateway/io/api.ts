@@ -4,19 +4,16 @@
  * text with its absolute path, because positions in errors and relative secret paths need it.
  */
 import path from 'node:path';
-import fastify, { type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { describeOp, worstImpact } from '../../compartments/plan.ts';
-import { listen, serveRecords } from '../../control/io/api.ts';
+import { listen, newServer, serveRecords } from '../../control/io/api.ts';
 import type { RecordPlane } from '../../control/plane.ts';
 import type { Result } from '../../lib/result.ts';
 import type { Change, Gateway, Refusal } from '../gateway.ts';
 import type { Readings } from '../show/readings.ts';
 import { NOUNS, show } from '../show/show.ts';
-
-/** The loader refuses larger files as well; the transport allows for JSON escapes. */
-const BODY_LIMIT = 32 * 1024 * 1024;
 
 const Source = z.strictObject({
   file: z.string().refine((f) => path.isAbsolute(f), 'must be an absolute path'),
@@ -45,8 +42,7 @@ export async function serveApi(
   log: Logger,
   more: (app: FastifyInstance) => void = () => undefined,
 ): Promise<FastifyInstance> {
-  // Followers of events would keep a closing server waiting.
-  const app = fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true });
+  const app = newServer();
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) log.error({ err: error, url: request.url }, 'a request failed');

@@ -2,8 +2,9 @@
  * Point 5: the gateway process dies, packets do not. One death shows all of it: both tenants' New York traffic goes on, systemd
  * brings the gateway back, it adopts what runs and notices that San Francisco's tunnel has gone in the meantime.
  */
-import { type Appliance, GATEWAY_UNIT, routesOf, stateOf } from '../appliance.ts';
+import { type Appliance, GATEWAY_UNIT, routesOf, SECRETS_DIR, stateOf } from '../appliance.ts';
 import { SITES, serverOf, TENANTS, type Tenant, WOODGROVE } from '../fabrikam.ts';
+import { gatewayYaml } from '../gateway-yaml.ts';
 import { must, until } from '../machine.ts';
 import { type Check, type Finding, once, type Scene, verdict } from './check.ts';
 import { FLOWS, underTraffic } from './traffic.ts';
@@ -73,13 +74,18 @@ const death = once(async (scene) => {
           return gone ? { s2s: now.s2s, routes } : undefined;
         }),
       );
-      return { former, pid, meanwhile, seen, planned: await gateway.planned(), files: await files };
+      return {
+        former,
+        pid,
+        meanwhile,
+        seen,
+        planned: await gateway.stillNeeded(gatewayYaml(TENANTS, SECRETS_DIR)),
+        files: await files,
+      };
     });
     return { ...result, findings, before, had, after: await identity(gateway) };
   } finally {
     await world.answerAgain(GOES);
-    // The gateway would dial again within a minute; the site is quicker.
-    await world.dial(GOES);
   }
 });
 
@@ -133,3 +139,15 @@ export const crashChecks: readonly Check[] = [
     },
   },
 ];
+
+/** What has nothing to wait for but its tunnel, and may run beside checks that need none. */
+export const restored: Check = {
+  id: '5-back',
+  title: 'the site answers again and its tunnel comes back',
+  run: async ({ gateway, world }) => {
+    // The gateway would dial again within a minute; the site is quicker.
+    await world.dial(GOES);
+    await gateway.tunnels([GOES.interfaceAlias], 'Connected');
+    return verdict([[true, `${GOES.interfaceAlias} is Connected`]]);
+  },
+};

@@ -5,7 +5,7 @@
 
 import { changeChecks } from './changes.ts';
 import type { Check } from './check.ts';
-import { crashChecks } from './crash.ts';
+import { crashChecks, restored } from './crash.ts';
 import { compartmentChecks, disconnected, tunnelChecks, tunnelUp } from './interfaces.ts';
 import { isolationChecks } from './isolation.ts';
 import { beforeTunnels, tenantChecks, tunnelsUp } from './tenants.ts';
@@ -22,7 +22,7 @@ export const STAGES: readonly (readonly Check[])[] = [
   [...isolationChecks, ...changeChecks],
   ...alone(tunnelChecks),
   crashChecks,
-  wireChecks,
+  [...wireChecks, restored],
 ];
 
 export const CHECKS: readonly Check[] = STAGES.flat();
