@@ -16,7 +16,7 @@ export const NETWORK_PROPERTIES = ['RoutingDomain', 'RoutingDomainID'] as const;
 export const PROPERTIES: { readonly [K in RecordKind]: readonly string[] } = {
   'customer-route': ['VirtualSubnetID', 'DestinationPrefix', 'NextHop', 'Metric'],
   'lookup-record': ['CustomerAddress', 'MACAddress', 'VirtualSubnetID', 'ProviderAddress', 'Rule', 'Type'],
-  'provider-address': ['InterfaceAlias', 'ProviderAddress', 'PrefixLength'],
+  'provider-address': ['InterfaceAlias', 'ProviderAddress', 'PrefixLength', 'VlanID'],
   'provider-route': ['InterfaceAlias', 'DestinationPrefix', 'NextHop', 'Metric'],
 };
 

@@ -3,7 +3,7 @@
 #pragma once
 #include "packet.h"
 
-#define ERROR_QUOTE 128
+#define ERROR_QUOTE 96
 #define ERROR_TOS 0xc0 /* internetwork control, RFC 1812 §4.3.2.5 */
 
 struct icmp_error {
