@@ -166,7 +166,8 @@ for (const encapsulation of ['NVGRE', 'VXLAN'] as const)
             const large = world.exec('', ['tshark', '-r', await before.stop(), '-c', '1']);
             assert.notEqual(large.stdout, '', 'nothing was there to be segmented');
             const end = JSON.parse(r.stdout).end as Record<string, { retransmits: number }>;
-            assert.ok(end.sum_sent!.retransmits < 100, `${end.sum_sent!.retransmits} segments sent again`);
+            // Of about 2,900: queues may overflow, but what is segmented wrong would be sent again and again.
+            assert.ok(end.sum_sent!.retransmits < 700, `${end.sum_sent!.retransmits} segments sent again`);
             const bad = world.exec('', [
               ...['tshark', '-r', file, '-o', 'tcp.check_checksum:TRUE', '-Y'],
               what !== 'a shaper' ? 'frame.len > 1514 || tcp.checksum.status == "Bad"' : 'frame.len > 9014',

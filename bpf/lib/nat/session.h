@@ -167,7 +167,11 @@ __noinline __u32 window_scale(struct __sk_buff *skb, struct nat_packet *p)
 	if (!p)
 		return 0;
 	length = p->data_offset * 4 - sizeof(struct tcphdr);
-	if (!length || length > sizeof(o.byte) || bpf_skb_load_bytes(skb, p->l4 + sizeof(struct tcphdr), o.byte, length))
+	if (length > sizeof(o.byte))
+		return 0;
+	/* Both comparisons in one would be made on a copy, and the verifier of 6.12 would know nothing of `length` itself. */
+	barrier_var(length);
+	if (!length || bpf_skb_load_bytes(skb, p->l4 + sizeof(struct tcphdr), o.byte, length))
 		return 0;
 	bpf_loop(sizeof(o.byte), read_option, &o, 0);
 	return o.scale;

@@ -118,6 +118,7 @@ describe(titled('flow: same virtual subnet, different hosts, with dynamic learni
       for (const t of TENANTS)
         await until(async () => (await cloud.ping(t, 1, second.address, 1)).code === 0, 60_000, `${t.name}: answered`);
     });
+    const ours = new Set<string>([first.address, second.address]);
     for (const t of TENANTS) {
       const vsid = first.vsid + t.offset;
       const answered = arpFrame(
@@ -130,7 +131,8 @@ describe(titled('flow: same virtual subnet, different hosts, with dynamic learni
         },
       );
       for (const host of HOSTS) {
-        const seen = questions(frames[host]!, vsid).filter((f) => f.arp?.target !== NOBODY);
+        // What was asked in vain before may be asked once more.
+        const seen = questions(frames[host]!, vsid).filter((f) => ours.has(f.arp!.target));
         // On a slow machine a VM asks again before it is answered.
         const different = [...new Map(seen.map((f) => [JSON.stringify(f), f])).values()];
         assert.deepEqual(different.slice(0, 2), [asked(vsid, second.address), answered], `${t.name} at ${host}`);
